@@ -1,0 +1,111 @@
+"""What goes in and what comes out: one person's 2D keypoints, one person's 3D poses."""
+
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import InvalidInput
+from model.skeleton import H36M17, Skeleton
+
+MAX_COORDINATE_PX = 1e6
+MAX_IMAGE_SIDE_PX = 65536
+MAX_FPS = 1000.0
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class KeypointSequence:
+    """2D keypoints of one person over T frames.
+
+    xy (T, J, 2) px in the upright picture, x right, y down, |value| <= 1e6; confidence (T, J) in
+    0..1, where 0 means not seen (its xy is ignored); image_size (width, height) px; fps in 1/s.
+    Raises InvalidInput.
+    """
+
+    xy: Float32
+    confidence: Float32
+    image_size: tuple[int, int]
+    fps: float
+    skeleton: Skeleton
+
+    def __post_init__(self) -> None:
+        joints = len(self.skeleton.joints)
+        xy = np.asarray(self.xy, np.float32)
+        confidence = np.asarray(self.confidence, np.float32)
+        if xy.ndim != 3 or xy.shape[1:] != (joints, 2):
+            raise InvalidInput(
+                f"keypoints of {self.skeleton.name} are (frames, {joints}, 2), got {xy.shape}",
+                where=("keypoints",),
+            )
+        if len(xy) == 0:
+            raise InvalidInput("at least one frame is needed, got none", where=("keypoints",))
+        if confidence.shape != xy.shape[:2]:
+            raise InvalidInput(
+                f"confidence is (frames, joints) = {xy.shape[:2]}, got {confidence.shape}",
+                where=("keypoints",),
+            )
+        _check_values(xy, confidence)
+        _check_picture(self.image_size, self.fps)
+        xy = np.where((confidence > 0)[..., None], xy, np.float32(0))
+        xy.flags.writeable = False
+        object.__setattr__(self, "xy", xy)
+        object.__setattr__(self, "confidence", confidence)
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+
+@dataclass(frozen=True)
+class PoseSequence:
+    """3D poses of one person over T frames, H36M-17.
+
+    xyz (T, 17, 3) m, camera axes (x right, y down, z forward), relative to the pelvis, finite.
+    """
+
+    xyz: Float32
+    fps: float
+    skeleton: Skeleton = H36M17
+
+    def __post_init__(self) -> None:
+        if self.xyz.ndim != 3 or self.xyz.shape[1:] != (len(self.skeleton.joints), 3):
+            raise InvalidInput(
+                f"poses are (frames, {len(self.skeleton.joints)}, 3), got {self.xyz.shape}"
+            )
+        if not np.isfinite(self.xyz).all():
+            raise InvalidInput("poses must be finite")
+
+    def __len__(self) -> int:
+        return len(self.xyz)
+
+
+def _check_values(xy: Float32, confidence: Float32) -> None:
+    seen = confidence > 0
+    good = np.isfinite(confidence) & (confidence >= 0) & (confidence <= 1)
+    if not good.all():
+        frame, joint = (int(i) for i in np.argwhere(~good)[0])
+        raise InvalidInput(
+            f"a score lies in 0..1, got {confidence[frame, joint]}",
+            where=("keypoints", frame, joint),
+        )
+    outside = ~(np.abs(xy) <= MAX_COORDINATE_PX).all(axis=-1) & seen
+    if outside.any():
+        frame, joint = (int(i) for i in np.argwhere(outside)[0])
+        raise InvalidInput(
+            f"coordinates are finite and at most 1e6 px, got {xy[frame, joint].tolist()}",
+            where=("keypoints", frame, joint),
+        )
+
+
+def _check_picture(image_size: tuple[int, int], fps: float) -> None:
+    if len(image_size) != 2 or not all(
+        isinstance(side, int) and 1 <= side <= MAX_IMAGE_SIDE_PX for side in image_size
+    ):
+        raise InvalidInput(
+            f"image_size is two whole numbers 1..{MAX_IMAGE_SIDE_PX} px, got {image_size}",
+            where=("image_size",),
+        )
+    if not (isfinite(fps) and 0 < fps <= MAX_FPS):
+        raise InvalidInput(f"fps lies above 0 and up to {MAX_FPS:g}, got {fps}", where=("fps",))
