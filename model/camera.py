@@ -139,9 +139,7 @@ def image_input(xy: Array, image_size: Array) -> Array:
     """The `image` normalisation of the published checkpoints: x/w*2 - 1, y/w*2 - h/w."""
     xp = array_api_compat.array_namespace(xy)
     width, height = image_size[..., 0], image_size[..., 1]
-    return xp.stack(
-        [xy[..., 0] / width * 2 - 1, xy[..., 1] / width * 2 - height / width], axis=-1
-    )
+    return xp.stack([xy[..., 0] / width * 2 - 1, xy[..., 1] / width * 2 - height / width], axis=-1)
 
 
 def image_output(xy: Array, image_size: Array) -> Array:
@@ -153,18 +151,20 @@ def image_output(xy: Array, image_size: Array) -> Array:
     )
 
 
-def hold_last_seen(xy: Array, score: Array, before: Array) -> Array:
+def hold_last_seen(xy: Array, score: Array, before: Array, centre: Array) -> tuple[Array, Array]:
     """For a model without a score channel: a joint not seen stays where it was last seen; before
-    that, in the middle of the joints seen. NumPy only: (T, 17, 2), (T, 17), (17, 2) or NaN.
+    that, in the middle of the joints seen, and with none seen in the picture's `centre` (2,).
+
+    NumPy only: xy (T, 17, 2), score (T, 17), before (17, 2) with NaN for never -> xy as held, and
+    `before` for the next frame.
     """
-    held = np.array(xy, copy=True)
-    last = np.array(before, copy=True)
+    held, last = np.array(xy), np.array(before)
     for frame, seen in zip(held, score > 0, strict=True):
         last[seen] = frame[seen]
         never = np.isnan(last[:, 0])
-        frame[:] = last
-        frame[never] = frame[seen].mean(axis=0) if seen.any() else np.nan
-    return held
+        middle = frame[seen].mean(axis=0) if seen.any() else centre
+        frame[:] = np.where(never[:, None], middle, last)
+    return held, last
 
 
 def mirror_pose(xyz: Array) -> Array:

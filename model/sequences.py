@@ -1,13 +1,13 @@
 """What goes in and what comes out: one person's 2D keypoints, one person's 3D poses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import InvalidInput
-from model.skeleton import H36M17, Skeleton
+from model.skeleton import H36M17, Skeleton, to_h36m17
 
 MAX_COORDINATE_PX = 1e6
 MAX_IMAGE_SIDE_PX = 65536
@@ -56,6 +56,13 @@ class KeypointSequence:
 
     def __len__(self) -> int:
         return len(self.xy)
+
+    def to_h36m17(self) -> "KeypointSequence":
+        """The same person as Human3.6M's 17 joints; see model.skeleton."""
+        if self.skeleton == H36M17:
+            return self
+        xy, confidence = to_h36m17(self.xy, self.confidence, self.skeleton)
+        return replace(self, xy=xy, confidence=confidence, skeleton=H36M17)
 
 
 @dataclass(frozen=True)

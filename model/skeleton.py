@@ -199,9 +199,7 @@ HALPE26 = Skeleton(
         *("left_small_toe", "right_small_toe", "left_heel", "right_heel"),
     ),
     parents=(*_COCO17_PARENTS, 0, 0, 18, 15, 16, 15, 16, 15, 16),
-    h36m17=_recipes(
-        [_middle("hip"), {"hip": 1.0}], [_middle("shoulder"), {"neck": 1.0}], _FACE
-    ),
+    h36m17=_recipes([_middle("hip"), {"hip": 1.0}], [_middle("shoulder"), {"neck": 1.0}], _FACE),
 )
 
 BODY25 = Skeleton(
@@ -218,9 +216,7 @@ BODY25 = Skeleton(
         *(1, 8, 1, 2, 3, 1, 5, 6, -1, 8, 9, 10, 8, 12, 13),
         *(0, 0, 15, 16, 14, 14, 14, 11, 11, 11),
     ),
-    h36m17=_recipes(
-        [_middle("hip"), {"hip": 1.0}], [_middle("shoulder"), {"neck": 1.0}], _FACE
-    ),
+    h36m17=_recipes([_middle("hip"), {"hip": 1.0}], [_middle("shoulder"), {"neck": 1.0}], _FACE),
 )
 
 BLAZEPOSE33 = Skeleton(

@@ -32,11 +32,11 @@ class Window:
         return self.past + 1 + self.future
 
     def over(
-        self, frames: NDArray[Any], start: int = 0, stop: int | None = None
+        self, frames: NDArray[Any], centres: NDArray[np.integer] | None = None
     ) -> NDArray[Any]:
-        """The windows of frames start..stop-1: frames (T, ...) -> (stop - start, f, ...)."""
-        stop = len(frames) if stop is None else stop
-        around = np.arange(start, stop)[:, None] + np.arange(-self.past, self.future + 1)
+        """The windows around `centres` (n,), or every frame: frames (T, ...) -> (n, f, ...)."""
+        centres = np.arange(len(frames)) if centres is None else centres
+        around = centres[:, None] + np.arange(-self.past, self.future + 1)
         return frames[np.clip(around, 0, len(frames) - 1)]
 
     def stream(self) -> "WindowStream":

@@ -154,5 +154,3 @@ def _lost(points: Tensor, spoilt: Tensor, noise: Noise, draw: Draw) -> Tensor:
     some = some & draw.chance(0.2, 1, joints)
     person = _spell(draw, frames, noise.absent, 8, points.device)[..., None]
     return (some | person) & spoilt
-
-

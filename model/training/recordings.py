@@ -67,7 +67,9 @@ class Recordings:
             for k, v in vars(self).items()
             if isinstance(v, Tensor)
         }
-        texts = {k: tuple(v[i] for i in keep) for k, v in vars(self).items() if isinstance(v, tuple)}
+        texts = {
+            k: tuple(v[i] for i in keep) for k, v in vars(self).items() if isinstance(v, tuple)
+        }
         return Recordings(**rows, **texts)
 
     def at(self, sequence: Tensor, times: Tensor) -> Tensor:
@@ -117,7 +119,9 @@ def _load_one(path: Path) -> Recordings:
             data = {name: file[name] for name in file.files}
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{path}: not a readable npz file ({error})") from error
-    missing = {"pos", "scale", "offsets", "name", "subject", "action", "fps", "skeleton"} - set(data)
+    missing = {"pos", "scale", "offsets", "name", "subject", "action", "fps", "skeleton"} - set(
+        data
+    )
     if missing:
         raise InvalidInput(f"{path}: fields are missing: {', '.join(sorted(missing))}")
     pos, offsets = data["pos"], data["offsets"]
@@ -132,7 +136,10 @@ def _load_one(path: Path) -> Recordings:
         raise InvalidInput(f"{path}: a sequence without frames")
     positions, scale = torch.from_numpy(pos), float(data["scale"])
     chains = torch.stack(
-        [chain_length(positions[o : o + n : 10].float() * scale).median() for o, n in zip(start, length, strict=True)]
+        [
+            chain_length(positions[o : o + n : 10].float() * scale).median()
+            for o, n in zip(start, length, strict=True)
+        ]
     )
     return Recordings(
         positions=positions,

@@ -154,7 +154,10 @@ def train(
         generator=trainer.generator,
     )
     saved = validated = trainer.seconds
-    with _stop_requests() as stop_asked, tqdm(total=100, unit="%", initial=100 * trainer.share) as bar:
+    with (
+        _stop_requests() as stop_asked,
+        tqdm(total=100, unit="%", initial=100 * trainer.share) as bar,
+    ):
         while trainer.share < 1 and not stop_asked():
             loss = trainer.step(next(source))
             trainer.seconds = time.monotonic() - started
@@ -268,7 +271,9 @@ def _validate(trainer: Trainer, validation: Recordings, simulation: Simulation) 
 
 @torch.no_grad()
 def _errors(network: PoseFormer, source: Iterator[Batch], kind: str) -> dict[str, float]:
-    found = [(network(batch.inputs), batch.targets) for batch, _ in zip(source, range(4), strict=False)]
+    found = [
+        (network(batch.inputs), batch.targets) for batch, _ in zip(source, range(4), strict=False)
+    ]
     centre = torch.cat([answer.centre[:, 0] for answer, _ in found]).cpu().numpy()
     last = torch.cat([answer.dense[:, -1] for answer, _ in found]).cpu().numpy()
     targets = torch.cat([target for _, target in found]).cpu().numpy()

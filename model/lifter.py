@@ -1,0 +1,252 @@
+"""The one lifting path: 2D keypoints -> 3D poses through a PoseFormer model file.
+
+A frame's spatial features do not depend on its neighbours, so the file's one graph is cut in memory
+into its spatial and its temporal half: each frame is encoded once, and windows are gathered from
+the features. A Lifter holds no state of any sequence and is shared by threads.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx.utils import Extractor
+
+from model.camera import (
+    Box,
+    hold_last_seen,
+    image_input,
+    mirror_input,
+    mirror_pose,
+    person_input,
+    pixels_to_rays,
+    turn_back,
+    whole_picture,
+)
+from model.devices import check_provider, execution_providers
+from model.errors import InvalidInput
+from model.model_files import FRAME_FEATURES, FRAME_JOINTS, ModelInfo, read_model
+from model.sequences import Float32, KeypointSequence, PoseSequence
+from model.skeleton import H36M17
+from model.window import Window
+
+TOKENS_A_CALL = 216
+"""Windows x frames of one model call: on a CPU, 150 to 350 is fastest and more is slower."""
+READOUTS = ("centre", "dense")
+MAX_FOCAL_PX = 1e7
+HEIGHT_LIMITS_M = (0.3, 3.0)
+
+
+@dataclass(frozen=True)
+class LiftOptions:
+    """How a sequence is lifted.
+
+    readout: `centre` (the paper's: one pass for each frame) or `dense` (one pass gives f frames).
+    flip: also lift the mirrored picture and take the mean; twice the cost.
+    focal_px: the camera's focal length; None assumes the picture's longer side.
+    height_m: the person's standing height; None answers at the model's own body size.
+    """
+
+    readout: str = "centre"
+    flip: bool = False
+    focal_px: float | None = None
+    height_m: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.readout not in READOUTS:
+            raise InvalidInput(
+                f"readout is centre or dense, got {self.readout[:80]!r}", ("readout",)
+            )
+        if self.focal_px is not None and not 1 <= self.focal_px <= MAX_FOCAL_PX:
+            raise InvalidInput(
+                f"focal_px lies in 1..{MAX_FOCAL_PX:g}, got {self.focal_px}", ("focal_px",)
+            )
+        low, high = HEIGHT_LIMITS_M
+        if self.height_m is not None and not low <= self.height_m <= high:
+            raise InvalidInput(
+                f"height_m lies in {low}..{high} m, got {self.height_m}", ("height_m",)
+            )
+
+
+class Readouts(NamedTuple):
+    """centre (B, 1, 17, 3) and dense (B, f, 17, 3) m, in the axes of each frame's input; dense is
+    None for a model without it."""
+
+    centre: Float32
+    dense: Float32 | None
+
+
+class Prepared(NamedTuple):
+    """Frames as the network reads them, and what the next chunk of the same person needs.
+
+    inputs (T, 17, C); rotation (T, 3, 3), camera -> turned axes; state for `prepare`.
+    """
+
+    inputs: Float32
+    rotation: Float32
+    state: "InputState"
+
+
+@dataclass(frozen=True)
+class InputState:
+    """What a frame without a person inherits: the last box, or where joints were last seen."""
+
+    box: Box | None = None
+    last_xy: Float32 | None = None
+
+
+class Lifter:
+    """A loaded model: `lift` a sequence, or `run` windows that are already prepared."""
+
+    def __init__(
+        self,
+        info: ModelInfo,
+        spatial: onnxruntime.InferenceSession,
+        temporal: onnxruntime.InferenceSession,
+        provider: str,
+    ):
+        self.info = info
+        self.name = info.name
+        self.version = info.version
+        self.frames = info.frames
+        self.window = Window(past=info.frames // 2, future=info.frames // 2)
+        self.skeleton = H36M17
+        self.has_dense = "dense" in info.readouts
+        self.provider = provider
+        self._spatial = spatial
+        self._temporal = temporal
+
+    @staticmethod
+    def load(path: Path, *, threads: int = 1, device: str = "cpu") -> "Lifter":
+        """Read and check a model file; raises ModelFileError and DeviceUnavailable.
+
+        `threads` is ONNX Runtime's for one call; several callers each bring their own.
+        """
+        providers = execution_providers(device)
+        model, info = read_model(Path(path))
+        cut = Extractor(model)
+        halves = [
+            cut.extract_model([FRAME_JOINTS], [FRAME_FEATURES]),
+            cut.extract_model([FRAME_FEATURES], list(info.readouts)),
+        ]
+        spatial, temporal = (_session(half, providers, threads) for half in halves)
+        return Lifter(info, spatial, temporal, check_provider(device, temporal))
+
+    def lift(self, sequence: KeypointSequence, options: LiftOptions | None = None) -> PoseSequence:
+        """A pose for each frame, in camera axes. Before the first frame it is repeated, after the
+        last one that is; one frame is enough. Raises InvalidInput for a readout not in the file."""
+        options = options or LiftOptions()
+        self.check(options)
+        prepared = self.prepare(sequence.to_h36m17(), options.focal_px)
+        xyz = self._lift_inputs(prepared.inputs, options.readout)
+        if options.flip:
+            mirrored = self._lift_inputs(mirror_input(prepared.inputs), options.readout)
+            xyz = (xyz + mirror_pose(mirrored)) / 2
+        return PoseSequence(self.finish(xyz, prepared.rotation, options.height_m), sequence.fps)
+
+    def run(self, windows: Float32) -> Readouts:
+        """Prepared windows (B, f, 17, C) -> Readouts; every window through one model call."""
+        features = self.encode(windows.reshape(-1, *windows.shape[2:]))
+        return self.decode(features.reshape(len(windows), self.frames, -1))
+
+    def encode(self, inputs: Float32) -> Float32:
+        """The spatial half, each frame on its own: (N, 17, C) -> (N, D)."""
+        features: Float32 = self._spatial.run([FRAME_FEATURES], {FRAME_JOINTS: inputs})[0]
+        return features
+
+    def decode(self, features: Float32) -> Readouts:
+        """The temporal half: windows of features (B, f, D) -> Readouts."""
+        flat = features.reshape(-1, features.shape[-1])
+        found = self._temporal.run(list(self.info.readouts), {FRAME_FEATURES: flat})
+        return Readouts(found[0], found[1] if self.has_dense else None)
+
+    def check(self, options: LiftOptions) -> None:
+        """Raises InvalidInput where this model cannot do what the options ask."""
+        if options.readout == "dense" and not self.has_dense:
+            raise InvalidInput(f"model {self.name} has no dense readout", ("readout",))
+        if options.height_m is not None and self.info.height_m is None:
+            raise InvalidInput(f"model {self.name} does not know body heights", ("height_m",))
+
+    def prepare(
+        self,
+        sequence: KeypointSequence,
+        focal_px: float | None = None,
+        state: InputState | None = None,
+    ) -> Prepared:
+        """What the network reads of an H36M-17 sequence, or of the next chunk of one: the same
+        bits however it is cut, given the state that the chunk before left."""
+        size = np.array(sequence.image_size, np.float32)
+        state = state or InputState()
+        if self.info.normalisation == "image":
+            return _prepare_image(sequence, size, state)
+        focal = np.float32(focal_px or max(sequence.image_size))
+        rays = pixels_to_rays(sequence.xy, size, focal)
+        box = state.box or whole_picture(size, focal)
+        seen = person_input(rays, sequence.confidence, box)
+        after = Box(seen.box.middle[-1], seen.box.half_size[-1])
+        return Prepared(seen.channels, seen.rotation, InputState(box=after))
+
+    def finish(self, xyz: Float32, rotation: Float32, height_m: float | None) -> Float32:
+        """Answers (T, 17, 3) in their turned axes -> camera axes, at the person's height."""
+        turned = turn_back(xyz, rotation)
+        if height_m is None or self.info.height_m is None:
+            return turned
+        return turned * np.float32(height_m / self.info.height_m)
+
+    def _lift_inputs(self, inputs: Float32, readout: str) -> Float32:
+        """(T, 17, C) -> (T, 17, 3), each frame encoded once."""
+        step = TOKENS_A_CALL
+        parts = [self.encode(inputs[i : i + step]) for i in range(0, len(inputs), step)]
+        features = np.concatenate(parts)
+        if readout == "dense":
+            return self._lift_dense(features)
+        frames = np.arange(len(features))
+        return np.concatenate([found.centre[:, 0] for _, found in self._passes(features, frames)])
+
+    def _lift_dense(self, features: Float32) -> Float32:
+        """Windows half a window apart, every frame of each blended with weights that fall to zero
+        at its ends: they add up to one at each frame, and no seam shows."""
+        half = self.window.past
+        last = len(features) - 1
+        hop = max(1, half)
+        centres = np.arange(0, last + hop, hop)
+        fall = 1 - np.abs(np.arange(-half, half + 1)) / hop if half else np.ones(1)
+        total = np.zeros((last + 1 + 2 * half + 2 * hop, 17, 3), np.float32)
+        for chunk, found in self._passes(features, centres):
+            assert found.dense is not None
+            weighted = found.dense * fall[:, None, None].astype(np.float32)
+            for centre, poses in zip(chunk, weighted, strict=True):
+                total[centre : centre + self.frames] += poses
+        return total[half : half + last + 1]
+
+    def _passes(
+        self, features: Float32, centres: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, Readouts]]:
+        """Decode the windows around `centres`, a few at a time."""
+        step = max(1, TOKENS_A_CALL // self.frames)
+        for start in range(0, len(centres), step):
+            chunk = centres[start : start + step]
+            yield chunk, self.decode(self.window.over(features, chunk))
+
+
+def _prepare_image(sequence: KeypointSequence, size: Float32, state: InputState) -> Prepared:
+    before = np.full((len(H36M17.joints), 2), np.nan, np.float32)
+    before = before if state.last_xy is None else state.last_xy
+    xy, last = hold_last_seen(sequence.xy, sequence.confidence, before, size / 2)
+    rotation = np.broadcast_to(np.eye(3, dtype=np.float32), (len(xy), 3, 3))
+    return Prepared(image_input(xy, size), rotation, InputState(last_xy=last))
+
+
+def _session(
+    half: onnx.ModelProto, providers: list[tuple[str, dict[str, str]]], threads: int
+) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # idle threads that spin take the cores from the other sessions
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(half.SerializeToString(), options, providers=providers)
