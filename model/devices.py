@@ -1,4 +1,4 @@
-"""Where the lifter runs: a device name -> ONNX Runtime's execution providers, or a clear refusal."""
+"""A device name -> ONNX Runtime's execution providers, or a clear refusal."""
 
 import re
 

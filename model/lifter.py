@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 import onnxruntime
+from numpy.typing import NDArray
 from onnx.utils import Extractor
 
 from model.camera import (
@@ -223,8 +224,8 @@ class Lifter:
         return total[half : half + last + 1]
 
     def _passes(
-        self, features: Float32, centres: np.ndarray
-    ) -> Iterator[tuple[np.ndarray, Readouts]]:
+        self, features: Float32, centres: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.int64], Readouts]]:
         """Decode the windows around `centres`, a few at a time."""
         step = max(1, TOKENS_A_CALL // self.frames)
         for start in range(0, len(centres), step):

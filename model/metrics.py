@@ -4,10 +4,12 @@ All take predicted and true joints (..., J, 3) in metres, relative to the pelvis
 millimetres, or in percent where the name says so. Protocols 1, 2 and 3 of Human3.6M.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating]
+Floats = NDArray[np.floating[Any]]
 
 PCK_THRESHOLD_MM = 150.0
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import array_api_compat
 import numpy as np
+from numpy.typing import NDArray
 
 from model.errors import InvalidInput, UnknownName
 
@@ -63,7 +64,7 @@ class Skeleton:
         return tuple((p, c) for c, p in enumerate(self.parents) if p >= 0)
 
     @cached_property
-    def _conversion(self) -> np.ndarray:
+    def _conversion(self) -> NDArray[np.float32]:
         """Weights (A, 17, J) of the A alternatives; a row of zeros is no alternative."""
         depth = max(len(alternatives) for alternatives in self.h36m17.values())
         weights = np.zeros((depth, len(_H36M17_JOINTS), len(self.joints)), np.float32)
@@ -94,7 +95,7 @@ def to_h36m17(xy: Array, score: Array, skeleton: Skeleton) -> tuple[Array, Array
     return built, built_score
 
 
-def _convert(xp: Any, xy: Array, score: Array, weights: np.ndarray) -> tuple[Array, Array]:
+def _convert(xp: Any, xy: Array, score: Array, weights: NDArray[np.float32]) -> tuple[Array, Array]:
     """One level of alternatives, joint by joint: a plain weighted sum, whose rounding does not
     depend on how many frames are converted at once (a matrix product's may)."""
     columns_xy, columns_score = [], []

@@ -31,9 +31,7 @@ class Window:
         """The receptive field f, in frames."""
         return self.past + 1 + self.future
 
-    def over(
-        self, frames: NDArray[Any], centres: NDArray[np.integer] | None = None
-    ) -> NDArray[Any]:
+    def over(self, frames: NDArray[Any], centres: NDArray[np.int64] | None = None) -> NDArray[Any]:
         """The windows around `centres` (n,), or every frame: frames (T, ...) -> (n, f, ...)."""
         centres = np.arange(len(frames)) if centres is None else centres
         around = centres[:, None] + np.arange(-self.past, self.future + 1)

@@ -97,33 +97,43 @@ class Draw:
 
     def __init__(self, windows: int, device: torch.device, generator: torch.Generator):
         self.windows = windows
-        self._options = {"device": device, "generator": generator}
+        self.device = device
+        self.generator = generator
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        return torch.rand(self.windows, *shape, **self._options) * (high - low) + low
+        return (
+            torch.rand((self.windows, *shape), device=self.device, generator=self.generator)
+            * (high - low)
+            + low
+        )
 
     def log_uniform(self, low: float, high: float, *shape: int) -> Tensor:
         ends = torch.tensor([low, high]).log()
         return self.uniform(float(ends[0]), float(ends[1]), *shape).exp()
 
     def normal(self, mean: float, spread: float, *shape: int) -> Tensor:
-        return torch.randn(self.windows, *shape, **self._options) * spread + mean
+        return (
+            torch.randn((self.windows, *shape), device=self.device, generator=self.generator)
+            * spread
+            + mean
+        )
 
     def chance(self, share: float, *shape: int) -> Tensor:
-        return torch.rand(self.windows, *shape, **self._options) < share
+        return (
+            torch.rand((self.windows, *shape), device=self.device, generator=self.generator) < share
+        )
 
     def whole(self, low: int, high: int, *shape: int) -> Tensor:
         """Whole numbers low..high - 1."""
-        return torch.randint(low, high, (self.windows, *shape), **self._options)
+        return torch.randint(
+            low, high, (self.windows, *shape), device=self.device, generator=self.generator
+        )
 
     def choice(self, options: tuple[tuple[float, ...], ...], shares: tuple[float, ...]) -> Tensor:
         """One row of `options` each: (B, n)."""
-        device = self._options["device"]
-        weights = torch.tensor(shares, device=device)
-        index = torch.multinomial(
-            weights, self.windows, replacement=True, generator=self._options["generator"]
-        )
-        return torch.tensor(options, device=device)[index]
+        weights = torch.tensor(shares, device=self.device)
+        index = torch.multinomial(weights, self.windows, replacement=True, generator=self.generator)
+        return torch.tensor(options, device=self.device)[index]
 
 
 def _place(draw: Draw, share: Tensor, image_size: Tensor, ranges: CameraRanges) -> Tensor:

@@ -4,7 +4,6 @@ The two halves are exported apart and joined, so that the tensors between them h
 free first axis: that is where `Lifter` cuts the graph again.
 """
 
-import io
 import os
 import warnings
 from pathlib import Path
@@ -136,9 +135,7 @@ def _export(
             verbose=False,
         )
     assert program is not None
-    buffer = io.BytesIO()
-    program.save(buffer)
-    model = onnx.load_model_from_string(buffer.getvalue())
+    model = program.model_proto
     for node in model.graph.node:
         del node.metadata_props[:]  # source lines of the machine that exported it
     return model
@@ -151,7 +148,7 @@ def _take_windows(model: onnx.ModelProto, frames: int, channels: int) -> None:
     graph.initializer.append(flat)
     graph.node.insert(0, helper.make_node("Reshape", ["keypoints", "flat_shape"], [FRAME_JOINTS]))
     del graph.input[:]
-    sizes = ["windows", frames, JOINTS, channels]
+    sizes: list[str | int | None] = ["windows", frames, JOINTS, channels]
     graph.input.append(helper.make_tensor_value_info("keypoints", TensorProto.FLOAT, sizes))
 
 
@@ -161,13 +158,14 @@ def _set_sizes(model: onnx.ModelProto, info: ModelInfo) -> None:
     graph = model.graph
     del graph.output[:], graph.value_info[:]
     for name in info.readouts:
-        sizes = ["windows", frames[name], JOINTS, 3]
+        sizes: list[str | int | None] = ["windows", frames[name], JOINTS, 3]
         graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes))
     width = JOINTS * int(info.shape["joint_width"])
-    for name, sizes in (
-        (FRAME_JOINTS, ["frames_in_all", JOINTS, info.channels]),
-        (FRAME_FEATURES, ["frames_in_all", width]),
-    ):
+    between: dict[str, list[str | int | None]] = {
+        FRAME_JOINTS: ["frames_in_all", JOINTS, info.channels],
+        FRAME_FEATURES: ["frames_in_all", width],
+    }
+    for name, sizes in between.items():
         graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes))
 
 

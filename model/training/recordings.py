@@ -6,8 +6,9 @@ axes: right-handed, Y up.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ class Recordings:
     """S sequences laid end to end.
 
     positions (N, 17, 3) int16; per sequence: start, length (frames), fps, metres (of one unit,
-    already at the canonical size), size (m a body had before); and what the file said of it.
+    already at the canonical size), chain_m (the body's own); and what the file said of it.
     """
 
     positions: Tensor
@@ -57,20 +58,21 @@ class Recordings:
         return len(self.names)
 
     def to(self, device: torch.device) -> "Recordings":
-        moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
-        return Recordings(**{**vars(self), **moved})
+        moved: dict[str, Any] = {
+            name: value.to(device)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
 
     def select(self, keep: Sequence[int]) -> "Recordings":
         """Only those sequences; the positions stay where they are."""
-        rows = {
-            k: v[list(keep)] if k != "positions" else v
-            for k, v in vars(self).items()
-            if isinstance(v, Tensor)
-        }
-        texts = {
-            k: tuple(v[i] for i in keep) for k, v in vars(self).items() if isinstance(v, tuple)
-        }
-        return Recordings(**rows, **texts)
+        rows: dict[str, Any] = {}
+        for name, values in vars(self).items():
+            if name != "positions":
+                tensor = isinstance(values, Tensor)
+                rows[name] = values[list(keep)] if tensor else tuple(values[i] for i in keep)
+        return replace(self, **rows)
 
     def at(self, sequence: Tensor, times: Tensor) -> Tensor:
         """Joints between frames: sequence (B,), times (B, f) in source frames -> (B, f, 17, 3) m.
@@ -92,7 +94,7 @@ def load_recordings(paths: Sequence[Path]) -> Recordings:
     if not paths:
         raise InvalidInput("no recordings given: name at least one npz file")
     parts = [_load_one(Path(path)) for path in paths]
-    joined = {
+    joined: dict[str, Any] = {
         "positions": torch.cat([part.positions for part in parts]),
         "start": _shifted_starts(parts),
     }

@@ -4,6 +4,7 @@ A checkpoint holds all that is needed to go on: the network's shape and weights,
 average (which is what gets exported), the optimiser, the random states and the time spent.
 """
 
+import copy
 import math
 import os
 import signal
@@ -16,7 +17,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from model.errors import InvalidInput
@@ -60,9 +60,7 @@ class Trainer:
         self.recipe = recipe
         self.device = device
         self.network = network.to(device).train()
-        self.averaged = AveragedModel(
-            self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average)
-        )
+        self.averaged = copy.deepcopy(self.network).requires_grad_(False).eval()
         self.optimiser = torch.optim.AdamW(
             _parameter_groups(self.network, recipe.weight_decay), betas=recipe.betas, fused=True
         )
@@ -87,13 +85,17 @@ class Trainer:
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         self.optimiser.step()
-        # an average over 0.999 of the past would keep the first random weights for too long
-        self.averaged.multi_avg_fn = get_ema_multi_avg_fn(
-            min(self.recipe.average, (1 + self.steps) / (10 + self.steps))
-        )
-        self.averaged.update_parameters(self.network)
+        self._average()
         self.windows += len(batch.inputs)
         return loss.detach()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Running mean of the weights; at first over few steps, to forget where they began."""
+        kept = min(self.recipe.average, (1 + self.steps) / (10 + self.steps))
+        pairs = zip(self.averaged.parameters(), self.network.parameters(), strict=True)
+        for average, current in pairs:
+            average.lerp_(current, 1 - kept)
 
     @property
     def steps(self) -> int:
@@ -105,8 +107,7 @@ class Trainer:
             "shape": asdict(self.network.shape),
             "recipe": asdict(self.recipe),
             "network": self.network.state_dict(),
-            "averaged": self.averaged.module.state_dict(),
-            "averaged_count": self.averaged.n_averaged,
+            "averaged": self.averaged.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "random": torch.get_rng_state(),
@@ -127,8 +128,7 @@ class Trainer:
                 f"{asdict(self.network.shape)}"
             )
         self.network.load_state_dict(state["network"])
-        self.averaged.module.load_state_dict(state["averaged"])
-        self.averaged.n_averaged.copy_(state["averaged_count"])
+        self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
         torch.set_rng_state(state["random"])
@@ -239,7 +239,8 @@ def averaged_network(path: Path) -> PoseFormer:
 
 
 def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         matrix = parameter.ndim >= 2 and "positions" not in name and "frame_mean" not in name
         (decayed if matrix else plain).append(parameter)
@@ -251,7 +252,7 @@ def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str,
 
 def _validate(trainer: Trainer, validation: Recordings, simulation: Simulation) -> str:
     """Errors of the averaged weights on the same 512 windows each time; kept in the history."""
-    network = trainer.averaged.module.eval()
+    network = trainer.averaged
     row: dict[str, float] = {"windows": trainer.windows, "seconds": trainer.seconds}
     kinds = {"true": simulation.without_errors(), "noisy": simulation.for_evaluation()}
     for kind, settings in kinds.items():

@@ -1,0 +1,242 @@
+"""`poselift train`, `export` and `evaluate`: arguments in, exit code out."""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from model.errors import InvalidInput
+from model.lifter import READOUTS, Lifter, LiftOptions
+from model.model_files import MANIFEST, ModelInfo, read_manifest
+from model.training.evaluate import Report, evaluate, mean_pose_errors
+from model.training.export import export
+from model.training.network import NetworkShape, PoseFormer
+from model.training.recordings import CANONICAL_HEIGHT_M, Recordings, load_recordings
+from model.training.simulate import Simulation
+from model.training.train import Recipe, Trainer, averaged_network, grow, train
+
+ORIGIN = "trained by poselift on the CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu)"
+LICENCE = "Apache-2.0"
+
+
+def run(command: str, arguments: list[str]) -> int:
+    """Do one training command; raises PoseError for what the user can mend."""
+    commands: dict[str, tuple[Callable[..., None], Callable[..., None]]] = {
+        "train": (_train_arguments, _train),
+        "export": (_export_arguments, _export),
+        "evaluate": (_evaluate_arguments, _evaluate),
+    }
+    declare, act = commands[command]
+    parser = argparse.ArgumentParser(prog=f"poselift {command}")
+    declare(parser)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    act(options)
+    return 0
+
+
+def _train_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Train PoseFormer on motion capture filmed by simulated cameras."
+    recipe, shape = Recipe(windows=1), NetworkShape()
+    parser.add_argument("recordings", nargs="+", type=Path, help="npz files of motion capture")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="checkpoint to write")
+    parser.add_argument("--validation", type=Path, help="npz whose own skeletons are watched")
+    parser.add_argument("--start-from", type=Path, help="checkpoint whose weights to begin with")
+    parser.add_argument("--windows", type=int, help="length of the run in windows")
+    parser.add_argument("--minutes", type=float, help="or in minutes")
+    parser.add_argument("--frames", type=int, default=shape.frames)
+    parser.add_argument("--joint-width", type=int, default=shape.joint_width)
+    parser.add_argument("--spatial-depth", type=int, default=shape.spatial_depth)
+    parser.add_argument("--temporal-depth", type=int, default=shape.temporal_depth)
+    parser.add_argument("--heads", type=int, default=shape.heads)
+    parser.add_argument("--frame-step", type=int, default=recipe.frame_step)
+    parser.add_argument("--batch", type=int, default=recipe.batch)
+    parser.add_argument("--learning-rate", type=float, default=recipe.learning_rate)
+    parser.add_argument("--dense", type=float, default=recipe.dense, help="weight of that loss")
+    parser.add_argument("--average", type=float, default=recipe.average)
+    parser.add_argument("--seed", type=int, default=recipe.seed)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    _add_threads(parser)
+
+
+def _train(options: argparse.Namespace) -> None:
+    recipe = Recipe(
+        windows=options.windows,
+        minutes=options.minutes,
+        batch=options.batch,
+        frame_step=options.frame_step,
+        learning_rate=options.learning_rate,
+        dense=options.dense,
+        average=options.average,
+        seed=options.seed,
+    )
+    torch.manual_seed(recipe.seed)
+    recordings = load_recordings(options.recordings)
+    validation = options.validation and _own(load_recordings([options.validation]))
+    trainer = Trainer(_first_network(options), recipe, torch.device(options.device))
+    if options.output.exists():
+        trainer.resume(options.output)
+        print(f"going on from {options.output} at {trainer.windows} windows")
+    train(trainer, recordings, Simulation(), options.output, validation)
+
+
+def _first_network(options: argparse.Namespace) -> PoseFormer:
+    if options.start_from:
+        return grow(averaged_network(options.start_from), options.frames)
+    shape = NetworkShape(
+        frames=options.frames,
+        channels=6,
+        joint_width=options.joint_width,
+        spatial_depth=options.spatial_depth,
+        temporal_depth=options.temporal_depth,
+        heads=options.heads,
+    )
+    network = PoseFormer(shape)
+    if options.dense > 0:
+        network.start_at_centre()
+    return network
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Write a checkpoint as an ONNX file, checked against torch."
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="weights/NAME.onnx")
+    parser.add_argument("--version", required=True, help="as in 1.0.0")
+    parser.add_argument("--validation", type=Path, help="npz to measure the file on")
+    parser.add_argument("--float32", action="store_true", help="store weights in full")
+    _add_threads(parser)
+
+
+def _export(options: argparse.Namespace) -> None:
+    network = averaged_network(options.checkpoint)
+    info = ModelInfo(
+        name=options.output.stem,
+        version=options.version,
+        frames=network.shape.frames,
+        channels=network.shape.channels,
+        normalisation="person",
+        readouts=READOUTS,
+        height_m=CANONICAL_HEIGHT_M,
+        fps=Simulation().fps,
+        licence=LICENCE,
+        training_commit=_commit(),
+        metrics={},
+        shape=asdict(network.shape),
+    )
+    half = not options.float32
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    candidate = options.output.with_name(f".{options.output.name}")
+    try:
+        export(network, info, candidate, half_storage=half)
+        if options.validation:
+            metrics = _headline(candidate, _own(load_recordings([options.validation])))
+            info = replace(info, metrics=metrics)
+            export(network, info, candidate, half_storage=half)
+        os.replace(candidate, options.output)
+    finally:
+        candidate.unlink(missing_ok=True)
+    _enter_in_manifest(options.output, info)
+    print(f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB, equal to torch")
+
+
+def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Measure a model file on recordings, through the service's own path."
+    parser.add_argument("model", type=Path)
+    parser.add_argument("recordings", nargs="+", type=Path)
+    parser.add_argument("--readout", choices=READOUTS, default="centre")
+    parser.add_argument("--flip", action="store_true")
+    parser.add_argument("--fps", type=float, default=50.0)
+    parser.add_argument("--rebuilt", action="store_true", help="rebuilt skeletons, not own ones")
+    parser.add_argument("--json", type=Path, help="also write the figures to a file")
+    _add_threads(parser)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    lifter = Lifter.load(options.model, threads=options.threads)
+    recordings = load_recordings(options.recordings)
+    recordings = _own(recordings, wanted=not options.rebuilt)
+    asked = LiftOptions(readout=options.readout, flip=options.flip)
+    rows: dict[str, Report] = {}
+    for kind, simulation in _conditions().items():
+        rows[kind] = evaluate(lifter, recordings, simulation, asked, fps=options.fps)
+        rows[f"{kind}, mean pose"] = mean_pose_errors(lifter, recordings, simulation)
+    print(_table(rows))
+    if options.json:
+        options.json.write_text(json.dumps({k: asdict(v) for k, v in rows.items()}, indent=1))
+
+
+def _conditions() -> dict[str, Simulation]:
+    simulation = Simulation()
+    return {
+        "true 2D": simulation.without_errors(),
+        "simulated detections": simulation.for_evaluation(),
+    }
+
+
+def _table(rows: dict[str, Report]) -> str:
+    """A Markdown table: the means, then each person's MPJPE."""
+    names = list(next(iter(rows.values())).mean)
+    lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for kind, report in rows.items():
+        figures = " | ".join(f"{report.mean[name]:.1f}" for name in names)
+        lines.append(f"| {kind} | {figures} |")
+    for kind, report in rows.items():
+        people = ", ".join(f"{who} {row['mpjpe']:.1f}" for who, row in report.people.items())
+        lines.append(f"\n{kind}, MPJPE of each person: {people}")
+    return "\n".join(lines)
+
+
+def _headline(path: Path, recordings: Recordings) -> dict[str, float]:
+    """The few figures that a file carries about itself."""
+    lifter = Lifter.load(path)
+    metrics = {}
+    for kind, simulation in _conditions().items():
+        mean = evaluate(lifter, recordings, simulation).mean
+        for name in ("mpjpe", "p_mpjpe", "n_mpjpe"):
+            metrics[f"{kind} {name} mm"] = round(mean[name], 1)
+    return metrics
+
+
+def _own(recordings: Recordings, wanted: bool = True) -> Recordings:
+    keep = [i for i, own in enumerate(recordings.own_skeleton) if own is wanted]
+    if not keep:
+        raise InvalidInput("these recordings hold no sequence of the skeletons asked for")
+    return recordings.select(keep)
+
+
+def _enter_in_manifest(path: Path, info: ModelInfo) -> None:
+    manifest = read_manifest(path.parent)
+    manifest[info.name] = {
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "version": info.version,
+        "origin": ORIGIN,
+        "licence": info.licence,
+        "metrics": dict(info.metrics),
+    }
+    target = path.parent / MANIFEST
+    partial = target.with_name(MANIFEST + ".part")
+    partial.write_text(json.dumps(manifest, indent=2) + "\n")
+    os.replace(partial, target)
+
+
+def _commit() -> str:
+    """The commit this code stands at, for the file's metadata."""
+    found = subprocess.run(
+        ["git", "rev-parse", "HEAD"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.strip() or "unknown"
+
+
+def _add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
