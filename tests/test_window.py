@@ -1,0 +1,63 @@
+"""Windows: an independent statement of what they are, and streamed equal to offline."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model import InvalidInput, Window
+
+SIDES = st.integers(0, 6)
+
+
+def plainly(frames: np.ndarray, past: int, future: int) -> np.ndarray:
+    """Every window by padding both ends: an oracle that shares no code with ours."""
+    padded = np.pad(frames, [(past, future)] + [(0, 0)] * (frames.ndim - 1), mode="edge")
+    views = np.lib.stride_tricks.sliding_window_view(padded, past + 1 + future, axis=0)
+    return np.moveaxis(views, -1, 1)
+
+
+@given(count=st.integers(1, 20), past=SIDES, future=SIDES)
+def test_over_is_padding_and_sliding(count: int, past: int, future: int) -> None:
+    frames = np.random.default_rng(count).normal(size=(count, 3))
+    found = Window(past, future).over(frames)
+    np.testing.assert_array_equal(found, plainly(frames, past, future))
+
+
+@given(count=st.integers(0, 20), past=SIDES, future=SIDES, again=st.booleans())
+def test_streamed_is_offline(count: int, past: int, future: int, again: bool) -> None:
+    window = Window(past, future)
+    stream = window.stream()
+    for run in range(1 + again):
+        frames = np.random.default_rng(run).normal(size=(count, 2))
+        given_by_push = [w for frame in frames for w in stream.push(frame)]
+        assert len(given_by_push) == max(0, count - future)
+        found = given_by_push + stream.flush()
+        assert len(found) == count
+        if count:
+            np.testing.assert_array_equal(np.stack(found), window.over(frames))
+
+
+def test_two_interleaved_streams_are_each_alone(rng: np.random.Generator) -> None:
+    window = Window(3, 2)
+    both = rng.normal(size=(2, 12, 4))
+    streams = [window.stream(), window.stream()]
+    found: list[list[np.ndarray]] = [[], []]
+    for frame in range(12):
+        for k in (0, 1):
+            found[k] += streams[k].push(both[k, frame])
+    for k in (0, 1):
+        alone = np.stack(found[k] + streams[k].flush())
+        np.testing.assert_array_equal(alone, window.over(both[k]))
+
+
+def test_only_the_centres_asked_for(rng: np.random.Generator) -> None:
+    frames = rng.normal(size=(9, 2))
+    window = Window(2, 2)
+    centres = np.array([0, 4, 8])
+    np.testing.assert_array_equal(window.over(frames, centres), window.over(frames)[centres])
+
+
+def test_a_window_has_no_negative_side() -> None:
+    with pytest.raises(InvalidInput):
+        Window(-1, 0)
