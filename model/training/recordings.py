@@ -100,7 +100,7 @@ def load_recordings(paths: Sequence[Path]) -> Recordings:
     }
     for field in ("length", "fps", "metres", "chain_m"):
         joined[field] = torch.cat([getattr(part, field) for part in parts])
-    texts = {
+    texts: dict[str, Any] = {
         field: tuple(value for part in parts for value in getattr(part, field))
         for field in ("names", "subjects", "actions", "own_skeleton")
     }
