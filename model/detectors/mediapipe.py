@@ -1,0 +1,175 @@
+"""MediaPipe's multi-person PoseLandmarker, from the model files inside its own wheel.
+
+Nothing is downloaded. The landmarker wants a bundle of two models that say how their input is
+normalised; the wheel holds the models without that, and a writer that adds it.
+"""
+
+import io
+import os
+import re
+import tempfile
+import threading
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from importlib import import_module, metadata, resources
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.detectors import Person
+from model.errors import DetectorUnavailable
+from model.skeleton import BLAZEPOSE33
+
+DEFAULT_CACHE = "~/.cache/poselift"
+"""Where the bundle is kept; another folder by the environment's POSELIFT_CACHE."""
+
+_MODELS = (
+    # name in the bundle, place in the wheel, mean and spread of the input's pixels (0..255)
+    ("pose_detector.tflite", "pose_detection/pose_detection.tflite", 127.5, 127.5),
+    ("pose_landmarks_detector.tflite", "pose_landmark/pose_landmark_full.tflite", 0.0, 255.0),
+)
+_CHATTER = re.compile(rb"[IW]\d{4} |INFO: Created TensorFlow|WARNING: All log messages before absl")
+_STDERR = threading.Lock()
+
+
+class MediaPipeDetector:
+    """BlazePose's 33 points of up to `max_people` people, on the CPU.
+
+    A score is MediaPipe's visibility: how sure it is that the point lies in the picture and is not
+    hidden. Points outside the picture are kept where MediaPipe guesses them, with a low score.
+    """
+
+    name = "mediapipe"
+    skeleton = BLAZEPOSE33
+    _has_chattered = False
+
+    def __init__(self, max_people: int):
+        self._mediapipe = _load_mediapipe()
+        self.version = metadata.version("mediapipe")
+        self._landmarker = _open_landmarker(_bundle(self.version), max_people)
+        self._last_ms = -1
+
+    def detect(self, image: NDArray[np.uint8], time_s: float) -> list[Person]:
+        # the landmarker refuses a time that does not move on
+        self._last_ms = max(round(time_s * 1000), self._last_ms + 1)
+        picture = self._mediapipe.Image(
+            image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image)
+        )
+        # the first person that the process meets makes it write one more line
+        with nullcontext() if self._has_chattered else _chatter_held_back():
+            found = self._landmarker.detect_for_video(picture, self._last_ms).pose_landmarks
+        if found:
+            MediaPipeDetector._has_chattered = True
+        height, width = image.shape[:2]
+        people = (_person(points, width, height) for points in found)
+        return [person for person in people if person is not None]
+
+    def close(self) -> None:
+        self._landmarker.close()
+
+
+def _person(points: Iterable[Any], width: int, height: int) -> Person | None:
+    """MediaPipe's points, in shares of the picture's sides, as a person; None if not finite."""
+    rows = np.array([(p.x * width, p.y * height, p.visibility) for p in points], np.float32)
+    if not np.isfinite(rows).all():
+        return None
+    return Person(xy=rows[:, :2], score=np.clip(rows[:, 2], 0, 1))
+
+
+def _load_mediapipe() -> ModuleType:
+    try:
+        return import_module("mediapipe")
+    except (ImportError, OSError) as error:
+        raise DetectorUnavailable(
+            f"the detector mediapipe cannot be loaded ({error}); install mediapipe==0.10.21"
+        ) from error
+
+
+def _open_landmarker(bundle: bytes, max_people: int) -> Any:
+    tasks = import_module("mediapipe.tasks.python")
+    delegate = tasks.BaseOptions.Delegate.CPU
+    options = tasks.vision.PoseLandmarkerOptions(
+        base_options=tasks.BaseOptions(model_asset_buffer=bundle, delegate=delegate),
+        running_mode=tasks.vision.RunningMode.VIDEO,
+        num_poses=max_people,
+    )
+    try:
+        with _chatter_held_back():
+            return tasks.vision.PoseLandmarker.create_from_options(options)
+    except (RuntimeError, ValueError) as error:
+        raise DetectorUnavailable(
+            f"MediaPipe refuses its models ({error}); empty {_cache_folder()} and try again"
+        ) from error
+
+
+def _cache_folder() -> Path:
+    return Path(os.path.expanduser(os.environ.get("POSELIFT_CACHE") or DEFAULT_CACHE))
+
+
+def _bundle(version: str) -> bytes:
+    """The bundle from the cache; built, and kept there if that can be written, the first time."""
+    path = _cache_folder() / f"mediapipe-{version}-pose_landmarker_full.task"
+    try:
+        return path.read_bytes()
+    except OSError:
+        bundle = _build_bundle()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
+            partial.write(bundle)
+        os.replace(partial.name, path)
+    except OSError:
+        pass  # nothing is lost but half a second next time
+    return bundle
+
+
+def _build_bundle() -> bytes:
+    """A plain zip: MediaPipe maps the models in place, so they must not be compressed."""
+    modules = resources.files("mediapipe") / "modules"
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_STORED) as bundle:
+        for name, place, mean, spread in _MODELS:
+            try:
+                model = (modules / place).read_bytes()
+            except OSError as error:
+                raise DetectorUnavailable(
+                    f"this mediapipe lacks modules/{place}; install mediapipe==0.10.21"
+                ) from error
+            bundle.writestr(zipfile.ZipInfo(name), _normalised(model, mean, spread))
+    return held.getvalue()
+
+
+def _normalised(model: bytes, mean: float, spread: float) -> bytes:
+    """The model, saying that its input is (pixel - mean) / spread."""
+    writers = import_module("mediapipe.tasks.python.metadata.metadata_writers.metadata_writer")
+    with warnings.catch_warnings():
+        # the writer leaves temporary files to the garbage collector
+        warnings.simplefilter("ignore", ResourceWarning)
+        writer = writers.MetadataWriter.create(bytearray(model))
+        writer.add_image_input([mean], [spread])
+        populated, _ = writer.populate()
+        del writer
+    return bytes(populated)
+
+
+@contextmanager
+def _chatter_held_back() -> Iterator[None]:
+    """MediaPipe's C++ writes notes to stderr that no setting of its own turns off; all else that
+    is written meanwhile, its errors too, is passed on afterwards.
+    """
+    with _STDERR, tempfile.TemporaryFile() as held:
+        stderr = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            held.seek(0)
+            kept = b"".join(line for line in held if not _CHATTER.match(line))
+            os.write(stderr, kept)
+            os.close(stderr)
