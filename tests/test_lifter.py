@@ -28,7 +28,9 @@ from model import (
 from model.training.export import check_parity, export
 from model.training.network import NetworkShape, PoseFormer
 
-SHAPE = NetworkShape(frames=9, channels=6, joint_width=8, spatial_depth=1, temporal_depth=1, heads=2)
+SHAPE = NetworkShape(
+    frames=9, channels=6, joint_width=8, spatial_depth=1, temporal_depth=1, heads=2
+)
 INFO = ModelInfo(
     name="tiny-9",
     version="1.2.3",
@@ -238,7 +240,9 @@ def spoil(path: Path, target: Path, **changes: str) -> Path:
         ({"readouts": "centre"}, "expected the outputs"),
     ],
 )
-def test_wrong_metadata(tiny_file: Path, tmp_path: Path, changes: dict[str, str], said: str) -> None:
+def test_wrong_metadata(
+    tiny_file: Path, tmp_path: Path, changes: dict[str, str], said: str
+) -> None:
     with pytest.raises(ModelFileError, match=said):
         Lifter.load(spoil(tiny_file, tmp_path / "wrong.onnx", **changes))
 

@@ -5,7 +5,9 @@ import torch
 
 from model.training.network import Block, NetworkShape, PoseFormer
 
-SMALL = NetworkShape(frames=5, channels=6, joint_width=8, spatial_depth=2, temporal_depth=2, heads=2)
+SMALL = NetworkShape(
+    frames=5, channels=6, joint_width=8, spatial_depth=2, temporal_depth=2, heads=2
+)
 
 
 @pytest.mark.parametrize(
