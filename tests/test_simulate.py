@@ -64,8 +64,8 @@ def test_varied_builds_keep_size_root_and_bone_directions(
         cosine = torch.nn.functional.cosine_similarity(before, after, dim=-1)
         assert cosine.min() > 0.9999
         ratio = after.norm(dim=-1) / before.norm(dim=-1)
-        assert 0.7 < ratio.min() and ratio.max() < 1.35
-        twin = [(p, c) for p, c in H36M17.bones if c == H36M17.mirror[child]][0]
+        assert ratio.min() > 0.7 and ratio.max() < 1.35
+        twin = next((p, c) for p, c in H36M17.bones if c == H36M17.mirror[child])
         other = (built[:, :, twin[1]] - built[:, :, twin[0]]).norm(dim=-1) / (
             bodies[:, :, twin[1]] - bodies[:, :, twin[0]]
         ).norm(dim=-1)
@@ -144,11 +144,11 @@ def test_noise_is_as_large_as_it_says(generator: torch.Generator) -> None:
     points = torch.cat([points[:, :, :-1], points[:, :, :1] + torch.tensor([0.0, 0.5])], dim=2)
     depth, size = torch.ones(4000, 9, 17), torch.ones(4000, 2)
     noise = Noise(
-        **{k: 0.0 for k in ("clean", "burst", "swap", "lost", "absent", "drops", "white", "bias")},
+        **dict.fromkeys(("clean", "burst", "swap", "lost", "absent", "drops", "white", "bias"), 0.0),
         spread=(0.01, 0.010001),
     )
     found = detect(points, depth, size, torch.full((4000,), 50.0), COCO17.joints, noise, draw)
-    height = (points.amax((2)) - points.amin((2))).amax(-1)[0, 0]
+    height = (points.amax(2) - points.amin(2)).amax(-1)[0, 0]
     error = (found.points - points)[:, :, COCO17.index("left_hip")] / height
     assert error.std().item() == pytest.approx(0.01, rel=0.05)
     wrist = (found.points - points)[:, :, COCO17.index("left_wrist")] / height
