@@ -1,0 +1,207 @@
+"""The people of each frame -> who is who over time.
+
+One assignment a frame (Hungarian) between the people known and the people seen, by the distance of
+their keypoints in body sizes, each known person moved on at their own speed. Trackers in libraries
+work on boxes, which overlap too much where people stand close together, and none that takes
+keypoints fits this project's NumPy; SciPy's assignment is all that is needed.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from model.detectors import Person
+from model.sequences import Float32
+
+CONFIRM_S = 0.15
+MIN_CONFIRM_FRAMES = 4
+"""Detectors see people who are not there for up to three frames."""
+FORGET_TENTATIVE_S = 0.1
+BRIDGE_S = 1.0
+"""A person lost for longer comes back as a new one."""
+REACH = 0.4
+REACH_PER_S = 1.5
+"""How far from where they are expected a person may be seen, in body sizes."""
+DUPLICATE_DISTANCE = 0.3
+DUPLICATE_OVERLAP = 0.7
+"""Detectors see one person twice, or a part of one as another. So nobody is new who is nearer than
+this to somebody else, in body sizes, or lies within another's box by more than this share.
+"""
+PREDICT_S = 0.2
+"""For how long a lost person is taken to move on as before."""
+VISIBLE_SCORE = 0.3
+
+_SMOOTHING = 0.3
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A person seen in a frame (counted from 0 in calls of Tracker.update)."""
+
+    frame: int
+    id: int
+    person: Person
+
+
+class Tracker:
+    """Identities 1, 2, ... in the order in which people are first sure to be there.
+
+    A person is sure after 0.15 s (at least 4 frames); what was seen of them until then is given by
+    `recovered`. At most `max_people` are followed at a time; `crowded` says there were more.
+    """
+
+    def __init__(self, fps: float, max_people: int):
+        self.crowded = False
+        self.recovered: list[Sighting] = []
+        self._fps = fps
+        self._max_people = max_people
+        self._confirm_frames = max(MIN_CONFIRM_FRAMES, round(CONFIRM_S * fps))
+        self._tentative_frames = max(2, round(FORGET_TENTATIVE_S * fps))
+        self._frame = -1
+        self._ids = count(1)
+        self._known: list[_Track] = []
+        self._tentative: list[_Track] = []
+
+    def update(self, people: Sequence[Person]) -> list[tuple[int, Person]]:
+        """The next frame's people -> those with an identity, each with it."""
+        self._frame += 1
+        self._forget()
+        unmatched = self._match(self._known, list(people))
+        unmatched = _newcomers(unmatched, self._expected())
+        unmatched = self._match(self._tentative, unmatched)
+        self._tentative += [self._new_track(person) for person in unmatched]
+        self.recovered = self._confirm(self._confirm_frames)
+        return [(t.id, t.person) for t in self._known if t.last_frame == self._frame]
+
+    def finish(self) -> list[Sighting]:
+        """At the end of a video too short to be sure of anyone: who was seen in all its frames."""
+        if self._frame + 1 >= self._confirm_frames:
+            return []
+        sure = self._confirm(self._frame + 1)
+        last = [Sighting(self._frame, t.id, t.person) for t in self._known]
+        return sure + last
+
+    def _expected(self) -> list[Person]:
+        """The people known, where they are now, if they were seen just before."""
+        recent = self._frame - max(1, round(PREDICT_S * self._fps))
+        return [t.expected(self._frame) for t in self._known if t.last_frame >= recent]
+
+    def _forget(self) -> None:
+        oldest = self._frame - 1 - round(BRIDGE_S * self._fps)
+        self._known = [t for t in self._known if t.last_frame >= oldest]
+        oldest = self._frame - 1 - self._tentative_frames
+        self._tentative = [t for t in self._tentative if t.last_frame >= oldest]
+
+    def _match(self, tracks: list["_Track"], people: list[Person]) -> list[Person]:
+        """Give people to the tracks that they belong to; the others are returned."""
+        if not tracks or not people:
+            return people
+        costs = np.array([[t.distance(p, self._frame) for p in people] for t in tracks])
+        reach = [REACH + REACH_PER_S * (self._frame - t.last_frame) / self._fps for t in tracks]
+        allowed = costs <= np.array(reach)[:, None]
+        rows, columns = linear_sum_assignment(np.where(allowed, costs, 1e3))
+        matched = {int(c): int(r) for r, c in zip(rows, columns, strict=True) if allowed[r, c]}
+        for column, row in matched.items():
+            tracks[row].take(people[column], self._frame)
+        return [person for i, person in enumerate(people) if i not in matched]
+
+    def _new_track(self, person: Person) -> "_Track":
+        track = _Track(person, self._frame, round(PREDICT_S * self._fps))
+        track.earlier = deque(maxlen=self._confirm_frames)
+        return track
+
+    def _confirm(self, frames: int) -> list[Sighting]:
+        """Identities for those seen in that many frames; their sightings before this one."""
+        sure = [t for t in self._tentative if t.frames_seen >= frames]
+        recovered: list[Sighting] = []
+        for track in sure:
+            if len(self._known) == self._max_people:
+                self.crowded = True
+                break
+            track.id = next(self._ids)
+            recovered += [Sighting(frame, track.id, person) for frame, person in track.earlier]
+            track.earlier.clear()
+            self._known.append(track)
+            self._tentative.remove(track)
+        return recovered
+
+
+@dataclass(eq=False)
+class _Track:
+    """One person followed: where, how fast (px a frame) and how large (px) they were last."""
+
+    person: Person
+    last_frame: int
+    predict_frames: int
+    id: int = 0
+    frames_seen: int = 1
+    size: float = 0.0
+    speed: Float32 = field(default_factory=lambda: np.zeros(2, np.float32))
+    earlier: deque[tuple[int, Person]] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self.size = body_size(self.person)
+
+    def distance(self, person: Person, frame: int) -> float:
+        """From where this one is expected to `person`, in body sizes."""
+        return _distance_px(self.expected(frame), person) / max(self.size, body_size(person))
+
+    def expected(self, frame: int) -> Person:
+        """As last seen, moved on."""
+        steps = min(frame - self.last_frame, self.predict_frames)
+        return Person(self.person.xy + self.speed * steps, self.person.score)
+
+    def take(self, person: Person, frame: int) -> None:
+        """Follow to `person`, seen now."""
+        if not self.id:
+            self.earlier.append((self.last_frame, self.person))
+        step = np.median(person.xy - self.person.xy, axis=0) / (frame - self.last_frame)
+        self.speed = self.speed + _SMOOTHING * (step - self.speed)
+        self.size += _SMOOTHING * (body_size(person) - self.size)
+        self.person, self.last_frame = person, frame
+        self.frames_seen += 1
+
+
+def body_size(person: Person) -> float:
+    """Diagonal of the box around the visible joints, px; at least 1."""
+    low, high = _box(person)
+    return max(1.0, float(np.linalg.norm(high - low)))
+
+
+def _box(person: Person) -> tuple[Float32, Float32]:
+    """Least and greatest x, y of the visible joints; of all, where none is visible."""
+    visible = person.score >= VISIBLE_SCORE
+    xy = person.xy[visible] if visible.any() else person.xy
+    return xy.min(axis=0), xy.max(axis=0)
+
+
+def _distance_px(a: Person, b: Person) -> float:
+    """Mean distance of their joints, weighted by how well both are seen."""
+    weight = np.minimum(a.score, b.score) + 1e-6
+    return float(np.average(np.linalg.norm(a.xy - b.xy, axis=-1), weights=weight))
+
+
+def _overlap(a: Person, b: Person) -> float:
+    """Share of the smaller one's box that lies in the other's."""
+    (low_a, high_a), (low_b, high_b) = _box(a), _box(b)
+    common = np.prod(np.maximum(np.minimum(high_a, high_b) - np.maximum(low_a, low_b), 0))
+    smaller = min(np.prod(high_a - low_a), np.prod(high_b - low_b))
+    return float(common / max(smaller, 1.0))
+
+
+def _is_same(a: Person, b: Person) -> bool:
+    distance = _distance_px(a, b) / max(body_size(a), body_size(b))
+    return distance < DUPLICATE_DISTANCE or _overlap(a, b) > DUPLICATE_OVERLAP
+
+
+def _newcomers(people: Sequence[Person], known: Sequence[Person]) -> list[Person]:
+    """Those who are neither one of the known nor one of each other; the larger is kept."""
+    kept: list[Person] = []
+    for person in sorted(people, key=body_size, reverse=True):
+        if not any(_is_same(person, other) for other in (*known, *kept)):
+            kept.append(person)
+    return kept
