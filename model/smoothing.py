@@ -1,0 +1,83 @@
+"""Filters over time for poses; each leaves a sequence as long as it was.
+
+All three are set to the same purpose: human movement lies below about 6 Hz (Winter, "Biomechanics
+and Motor Control of Human Movement", ch. 2), what is faster is mostly the detector's noise.
+"""
+
+from math import atan, log, pi, sqrt, tan
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import butter, sosfiltfilt
+
+from model.errors import UnknownName
+from model.sequences import Float32, PoseSequence
+
+Float64 = NDArray[np.float64]
+
+SMOOTHINGS = ("none", "one_euro", "butterworth", "gaussian")
+
+CUTOFF_HZ = 6.0
+"""Where the offline filters let 71 % of the amplitude pass."""
+BUTTERWORTH_ORDER = 2
+ONE_EURO_MIN_CUTOFF_HZ = 1.5
+ONE_EURO_SPEED_CUTOFF_HZ = 1.0
+ONE_EURO_BETA = 4.0
+"""Hz of cut-off for each m/s of a joint."""
+
+
+def smooth(poses: PoseSequence, kind: str) -> PoseSequence:
+    """Filter poses over time; for one person's frames without gaps.
+
+    none; one_euro: looks at the past only, so it lags a little; butterworth: zero phase, the
+    standard of gait laboratories; gaussian: zero phase, never overshoots. Raises UnknownName.
+    """
+    if kind not in SMOOTHINGS:
+        raise UnknownName("smoothing", kind, SMOOTHINGS)
+    if kind == "none" or len(poses) < 2:
+        return poses
+    filters = {"one_euro": one_euro, "butterworth": butterworth, "gaussian": gaussian}
+    return PoseSequence(filters[kind](poses.xyz, poses.fps), poses.fps, poses.skeleton)
+
+
+def butterworth(xyz: Float32, fps: float) -> Float32:
+    """Second order, forwards and backwards: zero phase. xyz (T, J, 3)."""
+    if fps / 2 <= CUTOFF_HZ:
+        return xyz
+    # running twice lowers the cut-off; this puts it back (also Winter)
+    correction = sqrt(sqrt(2) - 1) ** (1 / BUTTERWORTH_ORDER)
+    cutoff_hz = atan(tan(pi * CUTOFF_HZ / fps) / correction) * fps / pi
+    sections = butter(BUTTERWORTH_ORDER, cutoff_hz, fs=fps, output="sos")
+    padding = min(3 * (2 * len(sections) + 1), len(xyz) - 1)
+    return sosfiltfilt(sections, xyz, axis=0, padlen=padding).astype(np.float32)
+
+
+def gaussian(xyz: Float32, fps: float) -> Float32:
+    """A bell-shaped mean over time; the ends are repeated. xyz (T, J, 3)."""
+    sigma_s = sqrt(log(2)) / (2 * pi * CUTOFF_HZ)
+    smoothed = gaussian_filter1d(xyz.astype(np.float64), sigma_s * fps, axis=0, mode="nearest")
+    return smoothed.astype(np.float32)
+
+
+def one_euro(xyz: Float32, fps: float) -> Float32:
+    """Low-pass whose cut-off rises with a joint's speed. xyz (T, J, 3).
+
+    Casiez, Roussel, Vogel, "1 Euro Filter: A Simple Speed-based Low-pass Filter for Noisy Input in
+    Interactive Systems", CHI 2012, algorithm 1; the speed is that of the joint, not of each axis,
+    so that the answer does not depend on how the camera's axes lie.
+    """
+    smoothed = np.array(xyz, np.float64)
+    velocity = np.zeros_like(smoothed[0])
+    share = _share(np.array(ONE_EURO_SPEED_CUTOFF_HZ), fps)
+    for t in range(1, len(smoothed)):
+        velocity += share * ((xyz[t] - xyz[t - 1]) * fps - velocity)
+        speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
+        now = _share(ONE_EURO_MIN_CUTOFF_HZ + ONE_EURO_BETA * speed, fps)
+        smoothed[t] = smoothed[t - 1] + now * (xyz[t] - smoothed[t - 1])
+    return smoothed.astype(np.float32)
+
+
+def _share(cutoff_hz: Float64, fps: float) -> Float64:
+    """How much of a new value an exponential filter of that cut-off takes."""
+    return 1 / (1 + fps / (2 * pi * cutoff_hz))
