@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -9,27 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 
 from model import InvalidInput, Lifter
+from model.training.checkpoints import averaged_network, grow, load_checkpoint
 from model.training.commands import run
 from model.training.network import NetworkShape, PoseFormer, Readouts
+from model.training.recipe import Recipe, pose_loss, rate_at
 from model.training.recordings import load_recordings
 from model.training.simulate import Simulation, batches
-from model.training.train import (
-    Recipe,
-    Trainer,
-    averaged_network,
-    grow,
-    load_checkpoint,
-    pose_loss,
-    rate_at,
-    train,
-)
+from model.training.train import Trainer, train
 
 SHAPE = NetworkShape(
     frames=3, channels=6, joint_width=8, spatial_depth=1, temporal_depth=1, heads=2
 )
-CPU = torch.device("cpu")
+CPU = Fabric(accelerator="cpu", devices=1)
 
 
 def trainer(windows: int) -> Trainer:
@@ -74,6 +70,28 @@ def test_sigterm_saves_and_ends(recordings_file: Path, tmp_path: Path) -> None:
     assert load_checkpoint(path)["windows"] == one.windows
 
 
+def test_two_processes_are_one(recordings_file: Path, tmp_path: Path) -> None:
+    small = "--frames 3 --joint-width 8 --heads 2 --spatial-depth 1 --temporal-depth 1"
+    call = f"--windows 160 --batch 16 --drop-path 0 --accelerator cpu {small}".split()
+    code = "import sys; from model.training.commands import run; run('train', sys.argv[1:])"
+    script = tmp_path / "one.py"
+    script.write_text(code)
+    for processes in (1, 2):
+        output = tmp_path / f"{processes}.pt"
+        arguments = [str(script), str(recordings_file), "-o", str(output), *call]
+        launcher = ["torch.distributed.run", "--nproc_per_node=2", "--master_port=29533"]
+        start = ["-m", *launcher] if processes == 2 else []
+        arguments += ["--devices", str(processes)]
+        environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
+        subprocess.run(
+            [sys.executable, *start, *arguments], env=environment, check=True, timeout=240
+        )
+    one, two = (load_checkpoint(tmp_path / f"{n}.pt") for n in (1, 2))
+    assert one["windows"] == two["windows"] == 160
+    for name, weights in one["network"].items():
+        torch.testing.assert_close(weights, two["network"][name], rtol=1e-4, atol=1e-5)
+
+
 def test_loss_is_the_mpjpe_it_says() -> None:
     recipe = Recipe(windows=1, dense=0.0, velocity=0.0)
     targets = torch.zeros(2, 3, 17, 3)
@@ -91,10 +109,17 @@ def test_loss_is_the_mpjpe_it_says() -> None:
 
 def test_the_rate_warms_up_and_ends_at_its_floor() -> None:
     recipe = Recipe(windows=1, warm_up=0.1, final_rate=0.01)
-    assert rate_at(0.05, recipe) == pytest.approx(0.5)
-    assert rate_at(0.1, recipe) == pytest.approx(1.0)
-    assert rate_at(0.55, recipe) == pytest.approx(0.505)
-    assert rate_at(1.0, recipe) == pytest.approx(0.01)
+    assert rate_at(0.05, 0, recipe) == pytest.approx(0.5)
+    assert rate_at(0.1, 0, recipe) == pytest.approx(1.0)
+    assert rate_at(0.55, 0, recipe) == pytest.approx(0.505)
+    assert rate_at(1.0, 0, recipe) == pytest.approx(0.01)
+
+
+def test_the_papers_recipe_falls_by_epochs() -> None:
+    recipe = Recipe.paper(epoch_windows=1000)
+    assert (recipe.windows, recipe.batch, recipe.learning_rate) == (130_000, 1024, 2e-4)
+    assert rate_at(0.0, 999, recipe) == 1.0
+    assert rate_at(0.5, 3500, recipe) == pytest.approx(0.98**3)
 
 
 def test_grown_networks_keep_what_they_learnt() -> None:

@@ -10,16 +10,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.loggers.logger import Logger
+from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 from model.errors import InvalidInput
 from model.lifter import READOUTS, Lifter, LiftOptions
 from model.model_files import MANIFEST, ModelInfo, read_manifest
+from model.training.checkpoints import averaged_network, grow
 from model.training.evaluate import Report, evaluate, mean_pose_errors
 from model.training.export import export
 from model.training.network import NetworkShape, PoseFormer
+from model.training.recipe import Recipe
 from model.training.recordings import CANONICAL_HEIGHT_M, Recordings, load_recordings
 from model.training.simulate import Simulation
-from model.training.train import Recipe, Trainer, averaged_network, grow, train
+from model.training.train import Trainer, train
 
 ORIGIN = "trained by poselift on the CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu)"
 LICENCE = "Apache-2.0"
@@ -55,18 +60,40 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spatial-depth", type=int, default=shape.spatial_depth)
     parser.add_argument("--temporal-depth", type=int, default=shape.temporal_depth)
     parser.add_argument("--heads", type=int, default=shape.heads)
+    parser.add_argument("--drop-path", type=float, default=shape.drop_path)
     parser.add_argument("--frame-step", type=int, default=recipe.frame_step)
     parser.add_argument("--batch", type=int, default=recipe.batch)
     parser.add_argument("--learning-rate", type=float, default=recipe.learning_rate)
     parser.add_argument("--dense", type=float, default=recipe.dense, help="weight of that loss")
     parser.add_argument("--average", type=float, default=recipe.average)
     parser.add_argument("--seed", type=int, default=recipe.seed)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--preset", choices=("ours", "paper"), default="ours", help="paper: the published recipe"
+    )
+    parser.add_argument("--accelerator", default="auto", help="cpu, cuda or auto")
+    parser.add_argument("--devices", type=int, default=1, help="processes, one a device")
+    parser.add_argument("--precision", default="32-true", help="or bf16-mixed")
+    parser.add_argument("--log-dir", type=Path, help="write TensorBoard's files there")
     _add_threads(parser)
 
 
 def _train(options: argparse.Namespace) -> None:
-    recipe = Recipe(
+    recordings = load_recordings(options.recordings)
+    recipe = _recipe(options, recordings)
+    torch.manual_seed(recipe.seed)
+    network = _first_network(options)
+    validation = options.validation and _own(load_recordings([options.validation]))
+    trainer = Trainer(network, recipe, _fabric(options))
+    if options.output.exists():
+        trainer.resume(options.output)
+        print(f"going on from {options.output} at {trainer.windows} windows")
+    train(trainer, recordings, Simulation(), options.output, validation)
+
+
+def _recipe(options: argparse.Namespace, recordings: Recordings) -> Recipe:
+    if options.preset == "paper":
+        return Recipe.paper(epoch_windows=int(recordings.length.sum()))
+    return Recipe(
         windows=options.windows,
         minutes=options.minutes,
         batch=options.batch,
@@ -76,14 +103,21 @@ def _train(options: argparse.Namespace) -> None:
         average=options.average,
         seed=options.seed,
     )
-    torch.manual_seed(recipe.seed)
-    recordings = load_recordings(options.recordings)
-    validation = options.validation and _own(load_recordings([options.validation]))
-    trainer = Trainer(_first_network(options), recipe, torch.device(options.device))
-    if options.output.exists():
-        trainer.resume(options.output)
-        print(f"going on from {options.output} at {trainer.windows} windows")
-    train(trainer, recordings, Simulation(), options.output, validation)
+
+
+def _fabric(options: argparse.Namespace) -> Fabric:
+    """Lightning Fabric: devices, processes and precision; also under torchrun."""
+    loggers: list[Logger] = []
+    if options.log_dir:
+        loggers.append(TensorBoardLogger(options.log_dir))
+    fabric = Fabric(
+        accelerator=options.accelerator,
+        devices=options.devices,
+        precision=options.precision,
+        loggers=loggers,
+    )
+    fabric.launch()
+    return fabric
 
 
 def _first_network(options: argparse.Namespace) -> PoseFormer:
@@ -96,6 +130,7 @@ def _first_network(options: argparse.Namespace) -> PoseFormer:
         spatial_depth=options.spatial_depth,
         temporal_depth=options.temporal_depth,
         heads=options.heads,
+        drop_path=options.drop_path,
     )
     network = PoseFormer(shape)
     if options.dense > 0:

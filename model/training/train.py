@@ -5,67 +5,49 @@ average (which is what gets exported), the optimiser, the random states and the 
 """
 
 import copy
-import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from lightning_fabric import Fabric
+from torch import Tensor
 from tqdm import tqdm
 
 from model.errors import InvalidInput
 from model.metrics import mpjpe, n_mpjpe, p_mpjpe
-from model.training.network import NetworkShape, PoseFormer, Readouts
+from model.training.checkpoints import load_checkpoint, save_checkpoint
+from model.training.network import PoseFormer
+from model.training.recipe import Recipe, parameter_groups, pose_loss, rate_at
 from model.training.recordings import Recordings
 from model.training.simulate import Batch, Simulation, batches
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained. Exactly one of `windows` and `minutes` bounds the run; the
-    learning rate follows the share of it that is done."""
-
-    windows: int | None = None
-    minutes: float | None = None
-    batch: int = 64
-    frame_step: int = 1  # picture frames between a window's frames
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.98)
-    weight_decay: float = 0.05  # not on norms, biases and positions
-    warm_up: float = 0.02  # share of the run
-    final_rate: float = 0.01  # of the learning rate, where the cosine ends
-    clip: float = 1.0  # norm of the gradient
-    average: float = 0.999  # per step, of the weights
-    dense: float = 1.0  # weight of the loss of every frame
-    velocity: float = 0.5  # weight of the loss of the differences between frames
-    seed: int = 0
-    save_every_s: float = 120.0
-    validate_every_s: float = 300.0
-
-    def __post_init__(self) -> None:
-        if (self.windows is None) == (self.minutes is None):
-            raise InvalidInput("a run is bounded by windows or by minutes, and by one of them")
-
-
 class Trainer:
-    """One run: what changes from step to step, and how it is stored."""
+    """One run: what changes from step to step, and how it is stored.
 
-    def __init__(self, network: PoseFormer, recipe: Recipe, device: torch.device):
+    Every process draws the same whole batch and keeps its own rows of it, so that the number of
+    processes changes no window.
+    """
+
+    def __init__(self, network: PoseFormer, recipe: Recipe, fabric: Fabric):
+        if recipe.batch % fabric.world_size:
+            raise InvalidInput(
+                f"a batch of {recipe.batch} does not divide among {fabric.world_size} processes"
+            )
         self.recipe = recipe
-        self.device = device
-        self.network = network.to(device).train()
+        self.fabric = fabric
+        self.device = fabric.device
+        self.network = network.to(fabric.device).train()
         self.averaged = copy.deepcopy(self.network).requires_grad_(False).eval()
-        self.optimiser = torch.optim.AdamW(
-            _parameter_groups(self.network, recipe.weight_decay), betas=recipe.betas, fused=True
-        )
-        self.generator = torch.Generator(device).manual_seed(recipe.seed)
-        torch.manual_seed(recipe.seed)
+        groups = parameter_groups(self.network, recipe.weight_decay)
+        optimiser = torch.optim.AdamW(groups, betas=recipe.betas, fused=True)
+        self._module, self.optimiser = fabric.setup(self.network, optimiser)
+        self.generator = torch.Generator(fabric.device).manual_seed(recipe.seed)
+        torch.manual_seed(recipe.seed + fabric.global_rank)
         self.windows = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
@@ -77,13 +59,20 @@ class Trainer:
             return min(1.0, self.windows / self.recipe.windows)
         return min(1.0, self.seconds / 60 / (self.recipe.minutes or 1.0))
 
+    @property
+    def steps(self) -> int:
+        return self.windows // self.recipe.batch
+
     def step(self, batch: Batch) -> Tensor:
+        """One step on a whole batch; gives the loss (m) of this process's rows."""
+        recipe, rows = self.recipe, slice(self.fabric.global_rank, None, self.fabric.world_size)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate * rate_at(self.share, self.recipe)
-        loss = pose_loss(self.network(batch.inputs), batch.targets, self.recipe)
+            group["lr"] = recipe.learning_rate * rate_at(self.share, self.windows, recipe)
+        loss = pose_loss(self._module(batch.inputs[rows]), batch.targets[rows], recipe)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        self.fabric.backward(loss)
+        if recipe.clip is not None:
+            self.fabric.clip_gradients(self._module, self.optimiser, max_norm=recipe.clip)
         self.optimiser.step()
         self._average()
         self.windows += len(batch.inputs)
@@ -97,12 +86,10 @@ class Trainer:
         for average, current in pairs:
             average.lerp_(current, 1 - kept)
 
-    @property
-    def steps(self) -> int:
-        return self.windows // self.recipe.batch
-
     def save(self, path: Path) -> None:
-        """Write, then rename: a checkpoint is whole or absent."""
+        """Raises InvalidInput when it cannot be written."""
+        if not self.fabric.is_global_zero:
+            return
         state = {
             "shape": asdict(self.network.shape),
             "recipe": asdict(self.recipe),
@@ -115,12 +102,10 @@ class Trainer:
             "seconds": self.seconds,
             "history": self.history,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".part")
-        torch.save(state, partial)
-        os.replace(partial, path)
+        save_checkpoint(state, path)
 
     def resume(self, path: Path) -> None:
+        """Go on from a checkpoint of the same network; raises InvalidInput for another."""
         state = load_checkpoint(path)
         if state["shape"] != asdict(self.network.shape):
             raise InvalidInput(
@@ -131,9 +116,12 @@ class Trainer:
         self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
-        torch.set_rng_state(state["random"])
         self.windows, self.seconds = state["windows"], state["seconds"]
         self.history = state["history"]
+        if self.fabric.global_rank == 0:
+            torch.set_rng_state(state["random"])
+        else:
+            torch.manual_seed(self.recipe.seed + self.fabric.global_rank + self.windows)
 
 
 def train(
@@ -144,7 +132,7 @@ def train(
     validation: Recordings | None = None,
 ) -> None:
     """Run to the recipe's end, saving as it goes; on SIGTERM or Ctrl-C save and return."""
-    recipe, started = trainer.recipe, time.monotonic() - trainer.seconds
+    recipe = trainer.recipe
     source = batches(
         recordings.to(trainer.device),
         simulation,
@@ -154,104 +142,67 @@ def train(
         generator=trainer.generator,
     )
     saved = validated = trainer.seconds
-    with (
-        _stop_requests() as stop_asked,
-        tqdm(total=100, unit="%", initial=100 * trainer.share) as bar,
-    ):
-        while trainer.share < 1 and not stop_asked():
+    with _stop_requests() as stop_asked, _progress(trainer) as progress:
+        clock = _Clock(trainer)
+        while trainer.share < 1 and not clock.tick(stop_asked()):
             loss = trainer.step(next(source))
-            trainer.seconds = time.monotonic() - started
-            bar.update(100 * trainer.share - bar.n)
-            if trainer.steps % 20 == 0:
-                bar.set_postfix_str(f"{trainer.windows} windows, loss {loss.item() * 1000:.1f} mm")
+            progress(loss)
             if trainer.seconds - saved > recipe.save_every_s:
                 trainer.save(checkpoint)
                 saved = trainer.seconds
             if validation is not None and trainer.seconds - validated > recipe.validate_every_s:
-                bar.write(_validate(trainer, validation, simulation))
+                _report(trainer, validation, simulation)
                 validated = trainer.seconds
     if validation is not None:
-        print(_validate(trainer, validation, simulation))
+        _report(trainer, validation, simulation)
     trainer.save(checkpoint)
 
 
-def pose_loss(answer: Readouts, targets: Tensor, recipe: Recipe) -> Tensor:
-    """MPJPE of the centre frame, plus every frame's (the last quarter counts double, for live
-    use has nothing after it), plus that of the differences between frames; in metres."""
-    frames = targets.shape[1]
-    centre = (answer.centre[:, 0] - targets[:, frames // 2]).norm(dim=-1).mean()
-    error = answer.dense - targets
-    weights = torch.ones(frames, device=targets.device)
-    weights[frames - max(1, frames // 4) :] = 2
-    dense = (error.norm(dim=-1).mean(dim=(0, 2)) * weights).sum() / weights.sum()
-    loss = centre + recipe.dense * dense
-    if frames > 1:
-        loss = loss + recipe.velocity * error.diff(dim=1).norm(dim=-1).mean()
-    return loss
+class _Clock:
+    """Time spent and wish to stop, the same in every process: the first one's."""
+
+    def __init__(self, trainer: Trainer):
+        self._trainer = trainer
+        self._started = time.monotonic() - trainer.seconds
+
+    def tick(self, stop: bool) -> bool:
+        """Note the time; say whether to stop."""
+        trainer = self._trainer
+        now = (time.monotonic() - self._started, stop)
+        if trainer.fabric.world_size > 1:
+            now = trainer.fabric.broadcast(now)
+        trainer.seconds, stop = now
+        return stop
 
 
-def rate_at(share: float, recipe: Recipe) -> float:
-    """Linear warm-up, then half a cosine down to `final_rate`."""
-    if share < recipe.warm_up:
-        return max(share / recipe.warm_up, 1e-3)
-    done = (share - recipe.warm_up) / (1 - recipe.warm_up)
-    return recipe.final_rate + (1 - recipe.final_rate) * (1 + math.cos(math.pi * done)) / 2
+@contextmanager
+def _progress(trainer: Trainer) -> Iterator[Callable[[Tensor], None]]:
+    """A bar with the time left; every 20 steps the loss, also for TensorBoard."""
+    hidden = not trainer.fabric.is_global_zero
+    with tqdm(total=100, unit="%", initial=100 * trainer.share, disable=hidden) as bar:
+
+        def progress(loss: Tensor) -> None:
+            bar.update(100 * trainer.share - bar.n)
+            if trainer.steps % 20 == 0:
+                millimetres = loss.item() * 1000
+                bar.set_postfix_str(f"{trainer.windows} windows, loss {millimetres:.1f} mm")
+                trainer.fabric.log("loss mm", millimetres, step=trainer.windows)
+
+        bar.bar_format = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
+        yield progress
 
 
-def grow(network: PoseFormer, frames: int) -> PoseFormer:
-    """The same network over more frames in the same time: what it learnt on every n-th frame is
-    where a longer one begins. Positions are interpolated; new frames start without weight in the
-    mean."""
-    old = network.shape.frames
-    if frames % 2 == 0 or frames % old:
-        raise InvalidInput(f"frames grow by an odd factor, got {old} -> {frames}")
-    factor = frames // old
-    grown = PoseFormer(replace(network.shape, frames=frames))
-    state = dict(network.state_dict())
-    positions = nn.functional.interpolate(
-        state["frame_positions"].mT, size=frames, mode="linear", align_corners=False
-    )
-    state["frame_positions"] = positions.mT
-    weight = torch.zeros_like(grown.frame_mean.weight)
-    weight[:, factor // 2 :: factor] = state["frame_mean.weight"]
-    state["frame_mean.weight"] = weight
-    grown.load_state_dict(state)
-    return grown
+def _report(trainer: Trainer, validation: Recordings, simulation: Simulation) -> None:
+    if trainer.fabric.is_global_zero:
+        row = _validate(trainer, validation, simulation)
+        trainer.history.append(row)
+        trainer.fabric.log_dict(row, step=trainer.windows)
+        tqdm.write("  ".join(f"{name} {value:.1f}" for name, value in row.items()))
+    trainer.fabric.barrier()
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of ours; raises InvalidInput."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InvalidInput(f"{path}: not a readable checkpoint ({error})") from error
-    if not isinstance(state, dict) or not {"shape", "averaged"} <= set(state):
-        raise InvalidInput(f"{path}: not a poselift training checkpoint")
-    return state
-
-
-def averaged_network(path: Path) -> PoseFormer:
-    """The network that a checkpoint's averaged weights make, ready for use."""
-    state = load_checkpoint(path)
-    network = PoseFormer(NetworkShape(**state["shape"]))
-    network.load_state_dict(state["averaged"])
-    return network.eval()
-
-
-def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    decayed: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
-    for name, parameter in network.named_parameters():
-        matrix = parameter.ndim >= 2 and "positions" not in name and "frame_mean" not in name
-        (decayed if matrix else plain).append(parameter)
-    return [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-
-
-def _validate(trainer: Trainer, validation: Recordings, simulation: Simulation) -> str:
-    """Errors of the averaged weights on the same 512 windows each time; kept in the history."""
+def _validate(trainer: Trainer, validation: Recordings, simulation: Simulation) -> dict[str, float]:
+    """Errors of the averaged weights on the same 512 windows each time."""
     network = trainer.averaged
     row: dict[str, float] = {"windows": trainer.windows, "seconds": trainer.seconds}
     kinds = {"true": simulation.without_errors(), "noisy": simulation.for_evaluation()}
@@ -266,8 +217,7 @@ def _validate(trainer: Trainer, validation: Recordings, simulation: Simulation) 
             generator=generator,
         )
         row |= _errors(network, source, kind)
-    trainer.history.append(row)
-    return "  ".join(f"{name} {value:.1f}" for name, value in row.items())
+    return row
 
 
 @torch.no_grad()

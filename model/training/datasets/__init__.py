@@ -1,0 +1,1 @@
+"""What people hold -> what training reads: original motion capture, published data sets."""

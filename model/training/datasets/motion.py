@@ -1,0 +1,165 @@
+"""One person's recorded motion, checked, and many of them laid down as the project's npz.
+
+The layout is the one that model.training.recordings reads; docs/training.md describes it.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.errors import InvalidInput
+from model.skeleton import H36M17
+from model.training.recordings import chain_length
+
+Floats = NDArray[np.floating[Any]]
+
+FPS = 50.0
+"""What every recording is resampled to."""
+GLITCH_M_S = 20.0
+"""No joint moves faster; where one does, the recording is cut."""
+SHORTEST_PIECE_S = 1.0
+"""A piece between two cuts that is shorter is itself a glitch."""
+FINEST_SCALE_M = 0.00025
+"""One unit of the stored whole numbers, doubled until the recordings fit into 16 bits."""
+BODY_M = (0.5, 3.0)
+"""Ankle to head along the bones of anybody who can be meant, in metres."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """One recording of one person.
+
+    joints (T, 17, 3) m, H36M-17, in a right-handed world with Y up and the floor near 0; fps in
+    1/s; skeleton is "own" where the bones have the person's own lengths, anything else where they
+    are rebuilt. Raises InvalidInput that names the recording and the fault.
+    """
+
+    name: str
+    subject: str
+    joints: Floats
+    fps: float
+    action: str = "unknown"
+    source: str = ""
+    source_format: str = ""
+    skeleton: str = "own"
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.subject:
+            raise InvalidInput(
+                f"recording {self.name!r}: a name and a subject are needed, got subject "
+                f"{self.subject!r}"
+            )
+        if not 0 < self.fps < float("inf"):
+            raise InvalidInput(f"recording {self.name}: fps lies above 0, got {self.fps}")
+        joints = np.asarray(self.joints)
+        expected = len(H36M17.joints)
+        if joints.ndim != 3 or joints.shape[1:] != (expected, 3) or len(joints) < 2:
+            raise InvalidInput(
+                f"recording {self.name}: joints are (2 or more frames, {expected}, 3), "
+                f"got {joints.shape}"
+            )
+        _check_values(self.name, joints)
+        object.__setattr__(self, "joints", joints.astype(np.float32))
+
+    def pieces(self) -> Iterator["Motion"]:
+        """What is left of the recording when it is cut at glitches; whole if there is none."""
+        speed = np.linalg.norm(np.diff(self.joints, axis=0), axis=-1).max(axis=-1) * self.fps
+        parts = np.split(self.joints, np.flatnonzero(speed > GLITCH_M_S) + 1)
+        if len(parts) == 1:
+            yield self
+            return
+        kept = [part for part in parts if len(part) > SHORTEST_PIECE_S * self.fps]
+        for number, part in enumerate(kept):
+            yield replace(self, name=f"{self.name}s{number}", joints=part)
+
+    def at(self, fps: float) -> Floats:
+        """Joints (T', 17, 3) at another frame rate from the first frame on, linear between
+        frames."""
+        last = len(self.joints) - 1
+        frames = int(last * fps / self.fps + 1e-6) + 1
+        times = np.minimum(np.arange(frames) * (self.fps / fps), last)
+        before = times.astype(int)
+        share = (times - before).astype(np.float32)[:, None, None]
+        after = np.minimum(before + 1, last)
+        return self.joints[before] * (1 - share) + self.joints[after] * share
+
+
+@dataclass(frozen=True)
+class Written:
+    """What went into a file."""
+
+    sequences: int
+    minutes: float
+    subjects: tuple[str, ...]
+
+
+def write_recordings(path: Path, motions: Iterable[Motion], *, split: str = "train") -> Written:
+    """Cut, resample to 50 a second and write; the file is whole or absent.
+
+    `split` is stored with each sequence. Raises InvalidInput when there is nothing to write.
+    """
+    pieces: list[Motion] = []
+    for motion in motions:
+        pieces += (replace(p, joints=p.at(FPS)) for p in motion.pieces())
+    if not pieces:
+        raise InvalidInput(f"{path}: no recording to write")
+    largest = max(float(np.abs(piece.joints).max()) for piece in pieces)
+    scale = FINEST_SCALE_M
+    while largest / scale > np.iinfo(np.int16).max:
+        scale *= 2
+    lengths = [len(piece.joints) for piece in pieces]
+    _save(
+        Path(path),
+        pos=np.concatenate([np.rint(p.joints / scale).astype(np.int16) for p in pieces]),
+        scale=np.float64(scale),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        fps=np.full(len(pieces), FPS),
+        source_fps=np.array([piece.fps for piece in pieces]),
+        split=np.array([split] * len(pieces)),
+        joint_names=np.array(H36M17.joints),
+        units=np.array("metres = pos * scale"),
+        axes=np.array("right-handed, Y up, floor near y = 0"),
+        **_texts(pieces),
+    )
+    subjects = tuple(sorted({piece.subject for piece in pieces}))
+    return Written(len(pieces), sum(lengths) / FPS / 60, subjects)
+
+
+def _texts(pieces: Sequence[Motion]) -> dict[str, NDArray[np.str_]]:
+    fields = ("name", "subject", "action", "source", "source_format", "skeleton", "licence")
+    return {name: np.array([getattr(piece, name) for piece in pieces]) for name in fields}
+
+
+def _save(path: Path, **arrays: NDArray[Any]) -> None:
+    """Write, then rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    try:
+        with partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _check_values(name: str, joints: Floats) -> None:
+    finite = np.isfinite(joints).all(axis=-1)
+    if not finite.all():
+        frame, joint = (int(i) for i in np.argwhere(~finite)[0])
+        raise InvalidInput(
+            f"recording {name}: joints are finite, but {H36M17.joints[joint]} of frame {frame} is "
+            f"{joints[frame, joint].tolist()}; cut such frames out or fill them"
+        )
+    size = float(chain_length(torch.from_numpy(joints[::10].astype(np.float32))).median())
+    if not BODY_M[0] <= size <= BODY_M[1]:
+        raise InvalidInput(
+            f"recording {name}: a body measures {BODY_M[0]:g} to {BODY_M[1]:g} m from ankle to "
+            f"head, got {size:.3g}; joints are in metres"
+        )
