@@ -1,0 +1,102 @@
+"""Who may import whom (docs/architecture.md), proved in fresh interpreters and in the source."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import model
+
+ROOT = Path(__file__).resolve().parent.parent
+WEB = {"fastapi", "starlette", "uvicorn", "service"}
+TORCH = {"torch", "onnxscript"}
+HEAVY = {"mediapipe", "cv2", "matplotlib"}
+TRAINING = [f"model.training.{path.stem}" for path in ROOT.glob("model/training/[a-z]*.py")]
+
+
+@pytest.mark.parametrize(
+    ("imported", "unwelcome"),
+    [
+        (["model"], WEB | TORCH | HEAVY | {"model.training"}),
+        (["service.app"], TORCH | HEAVY | {"model.training"}),
+        (["service.cli"], TORCH | HEAVY | {"model.training"}),
+        (TRAINING, WEB | HEAVY),
+    ],
+    ids=["model", "service.app", "service.cli", "model.training"],
+)
+def test_a_fresh_interpreter_stays_free_of(imported: list[str], unwelcome: set[str]) -> None:
+    script = f"import sys; import {', '.join(imported)}; print('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert unwelcome & set(done.stdout.split()) == set()
+
+
+def sources(*folders: str) -> Iterator[tuple[Path, ast.Module]]:
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield path.relative_to(ROOT), ast.parse(path.read_text())
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """(module, name) of each import below a node; the name is empty for `import module`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: a relative import"
+            yield from ((node.module or "", alias.name) for alias in node.names)
+
+
+def top(module_name: str) -> str:
+    return module_name.partition(".")[0]
+
+
+def test_service_uses_only_the_public_names_of_model() -> None:
+    found = [
+        f"{path}: {module} {name}"
+        for path, tree in sources("service")
+        for module, name in imports(tree)
+        if top(module) == "model" and not (module == "model" and name in model.__all__)
+    ]
+    assert [line for line in found if not line.startswith("service/cli.py: model.training")] == []
+
+
+def test_the_command_line_imports_training_only_when_called() -> None:
+    tree = ast.parse((ROOT / "service" / "cli.py").read_text())
+    inside = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+    late = {found for function in inside for found in imports(function)}
+    training = {found for found in imports(tree) if found[0].startswith("model.training")}
+    assert training
+    assert training <= late
+
+
+def test_model_knows_nothing_of_the_service() -> None:
+    found = [(path, m) for path, tree in sources("model") for m, _ in imports(tree)]
+    assert [(str(path), m) for path, m in found if top(m) in WEB] == []
+
+
+def test_torch_is_imported_under_training_only() -> None:
+    found = [(path, m) for path, tree in sources("model", "service") for m, _ in imports(tree)]
+    elsewhere = [str(p) for p, m in found if top(m) in TORCH and p.parts[1] != "training"]
+    assert elsewhere == []
+
+
+def test_the_library_does_not_reach_into_training() -> None:
+    found = [(path, m) for path, tree in sources("model") for m, _ in imports(tree)]
+    reaching = [str(p) for p, m in found if m.startswith("model.training")]
+    assert [path for path in reaching if not path.startswith("model/training/")] == []
+
+
+def test_every_public_name_exists() -> None:
+    assert [name for name in model.__all__ if not hasattr(model, name)] == []
+    assert len(set(model.__all__)) == len(model.__all__)
+
+
+def test_the_architecture_page_names_every_file() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    files = [path for folder in ("model", "service") for path in (ROOT / folder).rglob("*.py")]
+    missing = [str(p.relative_to(ROOT)) for p in files if p.name not in page]
+    assert [name for name in missing if not name.endswith("__init__.py")] == []
