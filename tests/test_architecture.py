@@ -23,7 +23,7 @@ TRAINING = [f"model.training.{path.stem}" for path in ROOT.glob("model/training/
         (["model"], WEB | TORCH | HEAVY | {"model.training"}),
         (["service.app"], TORCH | HEAVY | {"model.training"}),
         (["service.cli"], TORCH | HEAVY | {"model.training"}),
-        (TRAINING, WEB | HEAVY),
+        (TRAINING, WEB),
     ],
     ids=["model", "service.app", "service.cli", "model.training"],
 )
