@@ -18,12 +18,13 @@ from model.errors import InvalidInput
 from model.lifter import READOUTS, Lifter, LiftOptions
 from model.model_files import MANIFEST, ModelInfo, read_manifest
 from model.training.checkpoints import averaged_network, grow
-from model.training.evaluate import Report, evaluate, mean_pose_errors
+from model.training.evaluate import Report, evaluate, look_ahead_errors, mean_pose_errors
 from model.training.export import export
 from model.training.network import NetworkShape, PoseFormer
 from model.training.recipe import Recipe
 from model.training.recordings import CANONICAL_HEIGHT_M, Recordings, load_recordings
 from model.training.simulate import Simulation
+from model.training.tables import errors_table, look_ahead_table
 from model.training.train import Trainer, train
 
 ORIGIN = "trained by poselift on the CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu)"
@@ -185,25 +186,35 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("recordings", nargs="+", type=Path)
     parser.add_argument("--readout", choices=READOUTS, default="centre")
-    parser.add_argument("--flip", action="store_true")
+    parser.add_argument("--flip", action="store_true", help="also lift the mirrored picture")
     parser.add_argument("--fps", type=float, default=50.0)
     parser.add_argument("--rebuilt", action="store_true", help="rebuilt skeletons, not own ones")
+    parser.add_argument("--actions", action="store_true", help="a row for each action too")
+    parser.add_argument(
+        "--look-ahead", action="store_true", help="the dense readout's error against its latency"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to a file")
     _add_threads(parser)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
     lifter = Lifter.load(options.model, threads=options.threads)
-    recordings = load_recordings(options.recordings)
-    recordings = _own(recordings, wanted=not options.rebuilt)
+    recordings = _own(load_recordings(options.recordings), wanted=not options.rebuilt)
     asked = LiftOptions(readout=options.readout, flip=options.flip)
     rows: dict[str, Report] = {}
+    ahead: dict[str, dict[int, float]] = {}
     for kind, simulation in _conditions().items():
         rows[kind] = evaluate(lifter, recordings, simulation, asked, fps=options.fps)
-        rows[f"{kind}, mean pose"] = mean_pose_errors(lifter, recordings, simulation)
-    print(_table(rows))
+        mean = mean_pose_errors(lifter, recordings, simulation, fps=options.fps)
+        rows[f"{kind}, mean pose"] = mean
+        if options.look_ahead:
+            ahead[kind] = look_ahead_errors(lifter, recordings, simulation, fps=options.fps)
+    print(errors_table(rows, actions=options.actions))
+    if ahead:
+        print("\n" + look_ahead_table(ahead))
     if options.json:
-        options.json.write_text(json.dumps({k: asdict(v) for k, v in rows.items()}, indent=1))
+        figures = {"errors": {k: asdict(v) for k, v in rows.items()}, "look_ahead": ahead}
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 def _conditions() -> dict[str, Simulation]:
@@ -212,19 +223,6 @@ def _conditions() -> dict[str, Simulation]:
         "true 2D": simulation.without_errors(),
         "simulated detections": simulation.for_evaluation(),
     }
-
-
-def _table(rows: dict[str, Report]) -> str:
-    """A Markdown table: the means, then each person's MPJPE."""
-    names = list(next(iter(rows.values())).mean)
-    lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for kind, report in rows.items():
-        figures = " | ".join(f"{report.mean[name]:.1f}" for name in names)
-        lines.append(f"| {kind} | {figures} |")
-    for kind, report in rows.items():
-        people = ", ".join(f"{who} {row['mpjpe']:.1f}" for who, row in report.people.items())
-        lines.append(f"\n{kind}, MPJPE of each person: {people}")
-    return "\n".join(lines)
 
 
 def _headline(path: Path, recordings: Recordings) -> dict[str, float]:

@@ -6,7 +6,7 @@ first averaged over each person's clips, then over people: one person must not b
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from model.camera import turn, turn_back
 from model.errors import InvalidInput
 from model.lifter import Lifter, LiftOptions
-from model.metrics import auc, mpjpe, mpjve, n_mpjpe, p_mpjpe, pck
+from model.metrics import auc, joint_errors, mpjpe, mpjve, n_mpjpe, p_mpjpe, pck
 from model.sequences import KeypointSequence
 from model.skeleton import H36M17
 from model.training.cameras import Draw
@@ -70,10 +71,14 @@ def clips(
 
 @dataclass(frozen=True)
 class Report:
-    """Errors over all clips: the mean over people, and each person's own."""
+    """Errors over all clips: the mean over people, each person's, each action's, and the mean over
+    actions (Human3.6M's way). Lengths in mm, mpjve in mm/s, pck150 and auc in percent;
+    height_unknown_mpjpe is what a user gets who does not give the person's height."""
 
     mean: dict[str, float]
     people: dict[str, dict[str, float]]
+    actions: dict[str, dict[str, float]]
+    mean_over_actions: dict[str, float]
 
 
 def evaluate(
@@ -84,30 +89,62 @@ def evaluate(
     *,
     fps: float = 50.0,
 ) -> Report:
-    """Lift every clip and measure. Lengths in mm (mm/s for mpjve); height_unknown_mpjpe is what a
-    user gets who does not give the person's height."""
+    """Lift every clip as `options` say (but for the focal length, which is each clip's)."""
     options = options or LiftOptions()
-    found: dict[str, list[dict[str, float]]] = {}
+    found = []
     for clip in tqdm(clips(recordings, simulation, fps=fps), unit="clip", leave=False):
-        asked = LiftOptions(readout=options.readout, flip=options.flip, focal_px=clip.focal_px)
-        xyz = lifter.lift(clip.keypoints, asked).xyz
-        found.setdefault(clip.person, []).append(_errors(xyz, clip, fps))
-    people = {name: _mean(rows) for name, rows in sorted(found.items())}
-    return Report(_mean(list(people.values())), people)
+        poses = lifter.lift(clip.keypoints, replace(options, focal_px=clip.focal_px))
+        found.append((clip, _errors(poses.xyz, clip, fps)))
+    return _report(found)
 
 
-def mean_pose_errors(lifter: Lifter, recordings: Recordings, simulation: Simulation) -> Report:
+def mean_pose_errors(
+    lifter: Lifter, recordings: Recordings, simulation: Simulation, *, fps: float = 50.0
+) -> Report:
     """The errors of always answering the mean pose of these very clips, turned to the person: what
     a model that learnt nothing but where the person is would reach."""
-    filmed = list(clips(recordings, simulation))
+    filmed = list(clips(recordings, simulation, fps=fps))
     turns = [lifter.prepare(c.keypoints, c.focal_px).rotation for c in filmed]
-    turned = [c.xyz @ np.swapaxes(r, -1, -2) for c, r in zip(filmed, turns, strict=True)]
+    turned = [turn(c.xyz, r) for c, r in zip(filmed, turns, strict=True)]
     mean = np.concatenate(turned).mean(axis=0)
-    found: dict[str, list[dict[str, float]]] = {}
-    for clip, rotation in zip(filmed, turns, strict=True):
-        found.setdefault(clip.person, []).append(_errors(mean @ rotation, clip, 50.0))
-    people = {name: _mean(rows) for name, rows in sorted(found.items())}
-    return Report(_mean(list(people.values())), people)
+    pairs = zip(filmed, turns, strict=True)
+    return _report([(clip, _errors(turn_back(mean, r), clip, fps)) for clip, r in pairs])
+
+
+def look_ahead_errors(
+    lifter: Lifter, recordings: Recordings, simulation: Simulation, *, fps: float = 50.0
+) -> dict[int, float]:
+    """MPJPE (mm) of the dense readout against how many frames after the answered one were seen:
+    0 is an answer at once, f // 2 has as much future as the centre readout. Only windows that lie
+    within their clip count. Mean over people."""
+    people: dict[str, list[NDArray[np.float64]]] = {}
+    for clip in clips(recordings, simulation, fps=fps):
+        prepared = lifter.prepare(clip.keypoints, clip.focal_px)
+        half = lifter.window.past
+        centres = np.arange(half, CLIP_FRAMES - half)
+        dense = lifter.run(lifter.window.over(prepared.inputs, centres)).dense
+        if dense is None:
+            raise InvalidInput(f"model {lifter.name} has no dense readout")
+        true = lifter.window.over(turn(clip.xyz, prepared.rotation), centres)
+        people.setdefault(clip.person, []).append(joint_errors(dense, true).mean(axis=(0, 2)))
+    by_token = np.mean([np.mean(rows, axis=0) for rows in people.values()], axis=0)
+    return {ahead: float(by_token[-1 - ahead]) for ahead in range(lifter.frames)}
+
+
+def _report(found: list[tuple[Clip, dict[str, float]]]) -> Report:
+    people: dict[str, list[dict[str, float]]] = {}
+    actions: dict[str, list[dict[str, float]]] = {}
+    for clip, errors in found:
+        people.setdefault(clip.person, []).append(errors)
+        actions.setdefault(clip.action, []).append(errors)
+    by_person = {name: _mean(rows) for name, rows in sorted(people.items())}
+    by_action = {name: _mean(rows) for name, rows in sorted(actions.items())}
+    return Report(
+        mean=_mean(list(by_person.values())),
+        people=by_person,
+        actions=by_action,
+        mean_over_actions=_mean(list(by_action.values())),
+    )
 
 
 def _places(recordings: Recordings, fps: float) -> list[tuple[int, int]]:
