@@ -1,7 +1,15 @@
 """Fixtures that several tests share."""
 
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
@@ -24,3 +32,60 @@ def recordings_file() -> Path:
 def weights_file() -> Path:
     """The weights that ship."""
     return ROOT / "weights" / "poseformer-27.onnx"
+
+
+ServerStarter = Callable[..., AbstractContextManager[httpx.Client]]
+
+
+@contextmanager
+def _served(**settings: object) -> Iterator[httpx.Client]:
+    variables = {f"POSELIFT_{name.upper()}": str(value) for name, value in settings.items()}
+    command = [sys.executable, "-m", "service.cli", "serve", "--port", "0"]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | variables, stdout=subprocess.PIPE, stderr=log
+        )
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline().decode().split()
+            url = next(word for word in said if word.startswith("http://"))
+            with httpx.Client(base_url=url, timeout=60) as client:
+                yield client
+            assert process.poll() is None
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+            log.seek(0)
+            text = log.read().decode()
+        assert "Traceback" not in text, text
+
+
+@pytest.fixture(scope="session")
+def start_server() -> ServerStarter:
+    """Gives a client of a real server process on a free port; settings are POSELIFT_<NAME>.
+    Whatever its clients do, a server neither dies nor logs a traceback."""
+    return _served
+
+
+def until(ask: Callable[[], httpx.Response], status: int) -> httpx.Response:
+    """Ask again, for up to 20 s, until the answer has this status."""
+    end_s = time.monotonic() + 20
+    while True:
+        response = ask()
+        if response.status_code == status:
+            return response
+        assert time.monotonic() < end_s, f"never {status}, last {response.text}"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server keeps uploads while it works on them."""
+    return tmp_path_factory.mktemp("uploads")
+
+
+@pytest.fixture(scope="session")
+def server(uploads: Path, start_server: ServerStarter) -> Iterator[httpx.Client]:
+    """One server for all tests that need no settings of their own."""
+    with start_server(upload_folder=uploads) as client:
+        yield client

@@ -1,0 +1,112 @@
+"""Request bodies: read up to a limit; and what is left of one that was answered early."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from fastapi import Request
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from model import TooLarge
+from service.errors import Stalled
+from service.settings import MB
+
+DRAIN_S = 10.0
+"""How long the rest of a refused body is read, so that its sender can read the answer."""
+
+
+def check_declared(request: Request, limit: int, name: str) -> None:
+    """Raises TooLarge where Content-Length alone says so; `limit` in bytes."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise _too_large(name, limit)
+
+
+async def chunks(request: Request, limit: int, name: str, stall_s: float) -> AsyncIterator[bytes]:
+    """The body as it arrives, at most `limit` bytes; raises TooLarge and Stalled."""
+    received = 0
+    arriving = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(stall_s):
+                chunk = await anext(arriving, None)
+        except TimeoutError:
+            raise Stalled(f"nothing of {name} arrived for {stall_s:g} s") from None
+        if chunk is None:
+            return
+        received += len(chunk)
+        if received > limit:
+            raise _too_large(name, limit)
+        yield chunk
+
+
+async def read_body(request: Request, limit: int, stall_s: float) -> bytes:
+    """The whole body, at most `limit` bytes; raises TooLarge and Stalled."""
+    check_declared(request, limit, "the body")
+    return b"".join([chunk async for chunk in chunks(request, limit, "the body", stall_s)])
+
+
+def _too_large(name: str, limit: int) -> TooLarge:
+    return TooLarge(f"{name} has at most {limit / MB:g} MB here; send a shorter one or in parts")
+
+
+class Lingering:
+    """Lets a client that still sends read an early answer.
+
+    A server that closes while bytes are under way resets the connection, and the answer that says
+    why is lost. So the rest is read and dropped, for a bounded time, before the connection closes.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
+            await self._app(scope, receive, send)
+            return
+        body = _Body(receive, send)
+        await self._app(scope, body.receive, body.send)
+
+
+def _has_body(headers: Headers) -> bool:
+    """A client that waits for "100 Continue" sends nothing after a refusal."""
+    if "expect" in headers:
+        return False
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+class _Body:
+    """One request's two channels, and whether its body has come to its end."""
+
+    def __init__(self, receive: Receive, send: Send):
+        self._receive = receive
+        self._send = send
+        self._ended = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._ended = self._ended or not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self._ended:
+            await self._send(message)
+        elif message["type"] == "http.response.start":
+            headers = [*message.get("headers", ()), (b"connection", b"close")]
+            await self._send({**message, "headers": headers})
+        elif message.get("more_body", False):
+            await self._send(message)
+        else:
+            await self._send({**message, "more_body": True})
+            await self._drain()
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _drain(self) -> None:
+        end = time.monotonic() + DRAIN_S
+        while not self._ended:
+            try:
+                async with asyncio.timeout(end - time.monotonic()):
+                    await self.receive()
+            except TimeoutError:
+                return

@@ -1,0 +1,128 @@
+"""The console script `poselift`: serve; lift a video or keypoints without a server; train."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from model import READOUTS, SMOOTHINGS, PoseError
+
+TRAINING = {
+    "train": "train a model",
+    "evaluate": "measure a model on the validation subjects",
+    "export": "turn a checkpoint into a model file",
+}
+INTERRUPTED = 130
+"""What shells expect of a program that Ctrl-C ended."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; what went wrong is one line, and the exit code is not 0."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if given and given[0] in TRAINING:
+            return _train(given[0], given[1:])
+        asked = _parser().parse_args(given)
+        code: int = asked.run(asked)
+        return code
+    except PoseError as error:
+        return _failed(str(error))
+    except OSError as error:
+        named = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return _failed(named)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _failed(message: str) -> int:
+    print(f"poselift: {message}", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="poselift", description="Videos or 2D keypoints in, 3D human poses out."
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="say what is installed")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_serve(commands.add_parser("serve", help="answer over HTTP"))
+    _add_video(commands.add_parser("video", help="lift every person in a video"))
+    _add_lift(commands.add_parser("lift", help="lift 2D keypoints, given as POST /lift takes them"))
+    for name, meaning in TRAINING.items():
+        commands.add_parser(name, help=f"{meaning} (needs the extra `train`)")
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from service.about import version
+
+        print(f"poselift {version()}")
+        parser.exit()
+
+
+def _add_serve(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument("--host", help="address to listen on (POSELIFT_HOST, 127.0.0.1)")
+    serve.add_argument("--port", type=int, help="port; 0 takes a free one (POSELIFT_PORT, 8000)")
+    serve.set_defaults(run=_serve)
+
+
+def _add_video(video: argparse.ArgumentParser) -> None:
+    video.add_argument("video", type=Path, help="the video file")
+    video.add_argument("-o", "--output", type=Path, help="the poses: a .json or .npz file")
+    video.add_argument("--overlay", type=Path, help="the video with its poses drawn: an .mp4 file")
+    video.add_argument("--detector", help="the 2D detector (POSELIFT_DETECTOR)")
+    video.add_argument("--model", help="a model of the weights folder (POSELIFT_MODEL)")
+    video.add_argument("--readout", choices=READOUTS, default="centre")
+    video.add_argument("--flip", action="store_true", help="lift the mirrored picture too")
+    video.add_argument("--max-people", type=int, default=4, help="followed at once (4)")
+    video.add_argument("--smoothing", choices=SMOOTHINGS, default="butterworth")
+    video.add_argument("--focal-px", type=float, help="the camera's focal length, px")
+    video.add_argument("--height-m", type=float, help="the person's standing height, m")
+    video.set_defaults(run=_video)
+
+
+def _add_lift(lift: argparse.ArgumentParser) -> None:
+    lift.add_argument("keypoints", type=Path, help="a JSON file, as the body of POST /lift")
+    lift.add_argument(
+        "-o", "--output", type=Path, required=True, help="the poses: a .json or .npz file"
+    )
+    lift.set_defaults(run=_lift)
+
+
+def _serve(asked: argparse.Namespace) -> int:
+    from service.server import serve
+    from service.settings import read_settings
+
+    given = {"host": asked.host, "port": asked.port}
+    return serve(read_settings(**{name: v for name, v in given.items() if v is not None}))
+
+
+def _video(asked: argparse.Namespace) -> int:
+    from service.offline import video
+
+    return video(asked)
+
+
+def _lift(asked: argparse.Namespace) -> int:
+    from service.offline import lift
+
+    return lift(asked.keypoints, asked.output)
+
+
+def _train(command: str, arguments: list[str]) -> int:
+    """Training is imported here and nowhere else, because torch comes with it."""
+    try:
+        from model.training.commands import run
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("model", "service"):
+            raise
+        return _failed(
+            f"`poselift {command}` needs the package {error.name}: "
+            "install poselift with the extra `train`, as in pip install 'poselift[train]'"
+        )
+    return run(command, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""What can go wrong between the wire and the model, beside model.errors.
+
+PoseError
+├── InvalidInput
+│   ├── InvalidFields   several values at once, each with its place
+│   ├── NotJson         a body that is not JSON, or nested absurdly
+│   ├── BadForm         a multipart body that breaks its own rules
+│   └── NotMultipart    a body of another type where multipart/form-data is wanted
+├── Stalled             the client stopped sending
+├── Abandoned           the client left
+├── Overloaded          as much waits as may wait
+└── NotReady            the model is not loaded and warm yet
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from model import InvalidInput, PoseError
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One bad value: the path to it, and what is wrong with it."""
+
+    where: tuple[str | int, ...]
+    message: str
+
+
+class InvalidFields(InvalidInput):
+    """Several values that do not fit."""
+
+    def __init__(self, faults: Sequence[Fault]):
+        super().__init__("; ".join(f"{place(f.where)}: {f.message}" for f in faults))
+        self.faults = tuple(faults)
+
+
+class NotJson(InvalidInput):
+    """The body is not JSON."""
+
+
+class BadForm(InvalidInput):
+    """The multipart body is malformed or breaks off."""
+
+
+class NotMultipart(InvalidInput):
+    """The body is not multipart/form-data."""
+
+
+class Stalled(PoseError):
+    """The client sent nothing for too long."""
+
+
+class Abandoned(PoseError):
+    """The client left before its answer; the work is dropped."""
+
+
+class Overloaded(PoseError):
+    """As much waits as may wait; `retry_after_s` is a fair time to come back."""
+
+    def __init__(self, message: str, retry_after_s: int):
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class NotReady(PoseError):
+    """The service does not answer yet, or cannot."""
+
+
+MAX_FAULTS = 10
+"""Bad values that one error lists."""
+
+
+def invalid_fields(found: Sequence[Any]) -> InvalidFields:
+    """pydantic's list of errors as ours; a place in a query loses its leading "query"."""
+    faults = []
+    for one in found[:MAX_FAULTS]:
+        where = tuple(one["loc"])
+        where = where[1:] if where[:1] == ("query",) else where
+        unknown = one["type"] == "extra_forbidden"
+        faults.append(Fault(where, "unknown, not ignored" if unknown else one["msg"]))
+    return InvalidFields(faults)
+
+
+def place(where: Sequence[str | int]) -> str:
+    """A path as people write it: keypoints[3][5]."""
+    parts = (f"[{step}]" if isinstance(step, int) else f".{step[:80]}" for step in where)
+    return "".join(parts).lstrip(".")

@@ -1,0 +1,134 @@
+"""Keypoints as JSON <-> arrays, exact and fast.
+
+A request may hold a million numbers, so types and lengths are checked over flat lists, and limits
+over one array. Only where that finds something wrong are the values walked one by one, for the
+place of the first fault.
+"""
+
+from itertools import chain
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model import MAX_COORDINATE_PX, InvalidInput, KeypointSequence, Skeleton, TooLarge
+from service.errors import place
+
+FIELD = "keypoints"
+
+Arrays = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def read_keypoints(value: object, skeleton: Skeleton, max_frames: int) -> Arrays:
+    """T frames of J rows [x, y], [x, y, score] or null; a frame may be null -> xy (T, J, 2) px and
+    score (T, J), 0 for null and 1 where no score is given. Raises InvalidInput with the place of
+    the first fault, and TooLarge."""
+    if not isinstance(value, list) or not value:
+        _fault((), f"expected a list of one frame or more, got {_shown(value)}")
+    if len(value) > max_frames:
+        raise TooLarge(f"at most {max_frames} frames a request, got {len(value)}", (FIELD,))
+    joints = len(skeleton.joints)
+    found = _arrays(value, joints)
+    if found is None:
+        _find_fault(value, skeleton)
+        raise AssertionError("the fast check and the walk disagree")
+    xy, score = found
+    return xy.reshape(-1, joints, 2), score.reshape(-1, joints)
+
+
+def _arrays(frames: list[Any], joints: int) -> Arrays | None:
+    """xy (T * J, 2) and score (T * J), or None if anything is not as it should be."""
+    nobody = [None] * joints
+    frames = [nobody if frame is None else frame for frame in frames]
+    if set(map(type, frames)) != {list} or set(map(len, frames)) != {joints}:
+        return None
+    rows = list(chain.from_iterable(frames))
+    given = [row for row in rows if row is not None]
+    if not set(map(type, given)) <= {list} or not set(map(len, given)) <= {2, 3}:
+        return None
+    numbers = list(chain.from_iterable(given))
+    # type, not isinstance: True is an int
+    if not set(map(type, numbers)) <= {int, float}:
+        return None
+    lengths = np.fromiter(map(len, given), np.intp, len(given))
+    xy, score = _split(np.array(numbers, np.float64), lengths)
+    if not (np.abs(xy) <= MAX_COORDINATE_PX).all() or not ((score >= 0) & (score <= 1)).all():
+        return None
+    if len(given) == len(rows):
+        return xy, score
+    return _spread(xy, score, np.array([row is not None for row in rows]))
+
+
+def _split(numbers: NDArray[np.float64], lengths: NDArray[np.intp]) -> Arrays:
+    """Rows of 2 or 3 numbers, end to end -> xy (N, 2) and score (N)."""
+    start = np.cumsum(lengths) - lengths
+    xy = numbers[start[:, None] + np.arange(2)]
+    score = np.ones(len(lengths))
+    scored = lengths == 3
+    score[scored] = numbers[start[scored] + 2]
+    return xy, score
+
+
+def _spread(xy: NDArray[np.float64], score: NDArray[np.float64], seen: NDArray[np.bool_]) -> Arrays:
+    """Rows of the joints that are given -> rows of all, zero for the others."""
+    all_xy, all_score = np.zeros((len(seen), 2)), np.zeros(len(seen))
+    all_xy[seen], all_score[seen] = xy, score
+    return all_xy, all_score
+
+
+def _find_fault(frames: list[Any], skeleton: Skeleton) -> None:
+    for t, frame in enumerate(frames):
+        if frame is None:
+            continue
+        if not isinstance(frame, list):
+            _fault((t,), f"a frame is a list of joints or null, got {_shown(frame)}")
+        if len(frame) != len(skeleton.joints):
+            _fault(
+                (t,),
+                f"a frame of {skeleton.name} has {len(skeleton.joints)} joints, got {len(frame)}",
+            )
+        for j, row in enumerate(frame):
+            if row is not None:
+                _find_row_fault(row, (t, j))
+
+
+def _find_row_fault(row: Any, where: tuple[int, int]) -> None:
+    if not isinstance(row, list) or len(row) not in (2, 3):
+        _fault(where, f"a joint is [x, y], [x, y, score] or null, got {_shown(row)}")
+    for axis, number in enumerate(row):
+        if type(number) not in (int, float):
+            _fault((*where, axis), f"expected a number, got {_shown(number)}")
+        if axis < 2 and not abs(number) <= MAX_COORDINATE_PX:
+            _fault((*where, axis), f"a coordinate lies in -1e6..1e6 px, got {number}")
+        if axis == 2 and not 0 <= number <= 1:
+            _fault((*where, axis), f"a score lies in 0..1, got {number}")
+
+
+def _fault(where: tuple[int, ...], message: str) -> NoReturn:
+    path: tuple[str | int, ...] = (FIELD, *where)
+    raise InvalidInput(f"{place(path)}: {message}", path)
+
+
+def _shown(value: object) -> str:
+    """What was got, in JSON's words and in little space."""
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, str):
+        return f"the string {value[:20]!r}"
+    names = {None: "null", True: "true", False: "false"}
+    return names[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def write_keypoints(sequence: KeypointSequence) -> Any:
+    """T frames of J rows [x, y, score], or null for a joint not seen, as orjson takes them."""
+    scores = sequence.confidence[..., None]
+    rows = np.concatenate([sequence.xy, scores], axis=-1)
+    seen = sequence.confidence > 0
+    if seen.all():
+        return rows
+    return [
+        frame if whole else [row if one else None for row, one in zip(frame, joints, strict=True)]
+        for frame, joints, whole in zip(rows, seen.tolist(), seen.all(axis=1), strict=True)
+    ]

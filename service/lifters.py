@@ -1,0 +1,41 @@
+"""The models of the weights folder, each loaded once, when first asked for."""
+
+import threading
+from collections.abc import Mapping
+
+from model import Lifter, ModelFileError, known_models, model_named
+from service.settings import Settings
+
+
+class Lifters:
+    """Model name -> Lifter, shared by all threads."""
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+        self._loaded: dict[str, Lifter] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str | None = None) -> Lifter:
+        """The model of that name, or the default one; raises UnknownName, ModelFileError and
+        DeviceUnavailable. Blocks while a model is loaded."""
+        name = self._settings.model if name is None else name
+        if name in self._loaded:
+            return self._loaded[name]
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = Lifter.load(
+                    model_named(name, self._settings.weights),
+                    threads=self._settings.lift_threads,
+                    device=self._settings.device,
+                )
+            return self._loaded[name]
+
+    def all(self) -> Mapping[str, Lifter | ModelFileError]:
+        """Every model of the folder, or why it cannot be used."""
+        found: dict[str, Lifter | ModelFileError] = {}
+        for name in known_models(self._settings.weights):
+            try:
+                found[name] = self.get(name)
+            except ModelFileError as error:
+                found[name] = error
+        return found

@@ -1,0 +1,48 @@
+"""One checked request -> its answer: what POST /lift and `poselift lift` share."""
+
+import numpy as np
+
+from model import KeypointSequence, Lifter, smooth
+from service.schemas import LiftRequest, LiftResult
+
+FPS_MARGIN = 0.1
+"""How far beyond the trained frame rates nothing needs to be said."""
+
+
+def lift_request(asked: LiftRequest, lifter: Lifter) -> LiftResult:
+    """The whole answer to a checked request; raises InvalidInput where the model cannot do it."""
+    sequence = asked.sequence.to_h36m17()
+    poses = smooth(lifter.lift(sequence, asked.options), asked.smoothing)
+    return LiftResult(
+        model=(lifter.name, lifter.version),
+        keypoints=sequence,
+        poses=poses,
+        applied=_applied(asked, lifter),
+        warnings=tuple(_warnings(asked.sequence, lifter)),
+    )
+
+
+def _applied(asked: LiftRequest, lifter: Lifter) -> dict[str, object]:
+    options = asked.options
+    assumed_px = max(asked.sequence.image_size) if lifter.info.normalisation == "person" else None
+    return {
+        "readout": options.readout,
+        "flip": options.flip,
+        "smoothing": asked.smoothing,
+        "repair": False,
+        "focal_px": assumed_px if options.focal_px is None else options.focal_px,
+        "height_m": lifter.info.height_m if options.height_m is None else options.height_m,
+    }
+
+
+def _warnings(sequence: KeypointSequence, lifter: Lifter) -> list[str]:
+    warnings = []
+    low, high = lifter.info.fps
+    if not low * (1 - FPS_MARGIN) <= sequence.fps <= high * (1 + FPS_MARGIN):
+        warnings.append(
+            f"the model was trained for {low:g}-{high:g} frames/s, these are {sequence.fps:.4g}"
+        )
+    empty = int(np.count_nonzero(~(sequence.confidence > 0).any(axis=1)))
+    if empty:
+        warnings.append(f"no joint is seen in {empty} of {len(sequence)} frames: poses are guessed")
+    return warnings

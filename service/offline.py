@@ -1,0 +1,81 @@
+"""`poselift video` and `poselift lift`: the service's work without a server."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from model import InvalidInput, VideoOptions, lift_video, render_overlay
+from service.lifters import Lifters
+from service.lifting import lift_request
+from service.results import check_output, write_lift, write_video, written_whole
+from service.schemas import read_lift
+from service.settings import Settings, read_settings
+
+
+def lift(keypoints: Path, output: Path) -> int:
+    """A POST /lift body in a file -> its answer in a file; raises PoseError."""
+    check_output(output)
+    settings = read_settings()
+    asked = read_lift(keypoints.read_bytes(), settings.max_frames)
+    result = lift_request(asked, Lifters(settings).get(asked.model))
+    write_lift(result, output)
+    _warn(result.warnings)
+    return 0
+
+
+def video(asked: argparse.Namespace) -> int:
+    """A video file -> its poses, the picture of them, or both; raises PoseError."""
+    _check_outputs(asked)
+    settings = read_settings()
+    lifter = Lifters(settings).get(asked.model)
+    with _bar("lifting") as progress:
+        result = lift_video(asked.video, lifter, _options(asked, settings), progress)
+    if asked.output:
+        write_video(result, asked.output)
+    if asked.overlay:
+        with written_whole(asked.overlay) as part, _bar("drawing") as progress:
+            render_overlay(asked.video, result, part, progress)
+    _warn(result.warnings)
+    return 0
+
+
+def _check_outputs(asked: argparse.Namespace) -> None:
+    if not (asked.output or asked.overlay):
+        raise InvalidInput("say where the result goes: -o poses.npz, --overlay out.mp4, or both")
+    if asked.output:
+        check_output(asked.output)
+    if asked.overlay:
+        check_output(asked.overlay, (".mp4",))
+
+
+def _options(asked: argparse.Namespace, settings: Settings) -> VideoOptions:
+    return VideoOptions(
+        detector=asked.detector or settings.detector,
+        max_people=asked.max_people,
+        smoothing=asked.smoothing,
+        readout=asked.readout,
+        flip=asked.flip,
+        focal_px=asked.focal_px,
+        height_m=asked.height_m,
+    )
+
+
+@contextmanager
+def _bar(stage: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A progress bar; without a terminal nothing is drawn."""
+    with tqdm(desc=stage, unit=" frames", disable=None) as bar:
+
+        def show(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        print(f"poselift: warning: {warning}", file=sys.stderr)

@@ -1,0 +1,60 @@
+"""Query options: only those that exist, each once."""
+
+from collections import Counter
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from model import InvalidInput, VideoOptions
+from service.schemas import FLIP, FocalPx, HeightM, Readout, Smoothing
+
+
+class VideoQuery(BaseModel):
+    """The options of POST /video."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    detector: Annotated[
+        str | None, Field(description="the 2D detector; none: the service's default")
+    ] = None
+    model: Annotated[
+        str | None, Field(description="one of GET /models; none: the service's default")
+    ] = None
+    readout: Readout = "centre"
+    flip: Annotated[bool, Field(description=FLIP)] = False
+    max_people: Annotated[
+        int, Field(ge=1, description="people that are followed at once, 16 at most")
+    ] = 4
+    smoothing: Smoothing = "butterworth"
+    focal_px: FocalPx = None
+    height_m: HeightM = None
+
+    def options(self, default_detector: str) -> VideoOptions:
+        """Raises InvalidInput where a value is beyond what the pipeline takes."""
+        return VideoOptions(
+            detector=default_detector if self.detector is None else self.detector,
+            max_people=self.max_people,
+            smoothing=self.smoothing,
+            readout=self.readout,
+            flip=self.flip,
+            focal_px=self.focal_px,
+            height_m=self.height_m,
+        )
+
+
+def no_options(request: Request) -> None:
+    """For what takes no query options: one that is given is refused, never ignored."""
+    for name in request.query_params:
+        raise InvalidInput(f"unknown query option {name[:80]!r}; there are none here", (name[:80],))
+
+
+def _video_query(request: Request, query: Annotated[VideoQuery, Query()]) -> VideoQuery:
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    for name, count in given.items():
+        if count > 1:
+            raise InvalidInput(f"the query option {name!r} is given {count} times", (name,))
+    return query
+
+
+VideoOptionsAsked = Annotated[VideoQuery, Depends(_video_query)]

@@ -1,0 +1,147 @@
+"""What the service answers, for /openapi.json and for tests; the routes build it from arrays."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service import examples
+
+Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
+Pose = Annotated[list[Triple], Field(min_length=17, max_length=17)]
+Poses = Annotated[
+    list[Pose],
+    Field(description="[x, y, z] m, relative to the pelvis; x right, y down, z forward"),
+]
+Joints = Annotated[list[Triple | None], Field(min_length=17, max_length=17)]
+Keypoints = Annotated[
+    list[Joints],
+    Field(description="the 2D as lifted, H36M-17: [x, y, score] px, null for a joint not seen"),
+]
+Applied = Annotated[
+    dict[str, Any], Field(description="the options, and what was assumed where none was given")
+]
+Warnings = Annotated[
+    list[str], Field(description="what was guessed, cut short or skipped; empty where nothing was")
+]
+
+
+def _shown(example: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
+
+
+class Named(BaseModel):
+    name: str
+    version: str
+
+
+class LiftReply(BaseModel):
+    """One pose for each frame."""
+
+    model_config = _shown(examples.LIFT_REPLY)
+
+    model: Named
+    skeleton: Annotated[str, Field(description="always h36m17")]
+    frames: Annotated[list[int], Field(description="frame numbers, from 0")]
+    poses: Poses
+    keypoints: Keypoints
+    final: Annotated[list[bool], Field(description="whether each pose is the answer of record")]
+    applied: Applied
+    warnings: Warnings
+
+
+class VideoFacts(BaseModel):
+    """The upright displayed picture, px; what was really read of the file."""
+
+    width: int
+    height: int
+    fps: float
+    frames: int
+    duration_s: float
+
+
+class Person(BaseModel):
+    """One person, in the frames where they were seen or bridged."""
+
+    id: Annotated[int, Field(ge=1)]
+    frames: Annotated[list[int], Field(description="frame numbers, from 0 in decoding order")]
+    times_s: Annotated[list[float], Field(description="s from the first frame's timestamp")]
+    keypoints: Keypoints
+    poses: Poses
+
+
+class VideoReply(BaseModel):
+    """Every person in a video."""
+
+    model_config = _shown(examples.VIDEO_REPLY)
+
+    video: VideoFacts
+    detector: Named
+    model: Named
+    applied: Applied
+    warnings: Warnings
+    people: list[Person]
+
+
+class ModelFacts(BaseModel):
+    """What a model file says of itself."""
+
+    name: str
+    version: str
+    frames: Annotated[int, Field(description="the window, in frames")]
+    skeleton: str
+    joints: list[str]
+    channels: int
+    normalisation: str
+    unit: str
+    readouts: list[str]
+    height_m: Annotated[float | None, Field(description="the body height that poses have")]
+    fps: Annotated[list[float], Field(description="frame rates it was trained for")]
+    metrics: dict[str, Any]
+    licence: str
+    training_commit: str
+    provider: Annotated[str, Field(description="ONNX Runtime's execution provider in use")]
+
+
+class UnusableModel(BaseModel):
+    name: str
+    error: str
+
+
+class Models(BaseModel):
+    default: str
+    models: list[ModelFacts | UnusableModel]
+
+
+class Version(BaseModel):
+    poselift: str
+    python: str
+    onnxruntime: str
+    model: Named
+
+
+class Live(BaseModel):
+    status: str
+
+
+class Ready(BaseModel):
+    status: str
+    provider: Annotated[str, Field(description="ONNX Runtime's execution provider in use")]
+    model: Named
+    detector: str
+
+
+class BadValue(BaseModel):
+    location: Annotated[list[str | int], Field(description="the path to the value")]
+    detail: str
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document."""
+
+    model_config = _shown(examples.PROBLEM)
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: Annotated[list[BadValue] | None, Field(description="the values that do not fit")] = None

@@ -1,0 +1,75 @@
+"""What one running service holds: its settings, its models, its doors, and whether it is ready."""
+
+import logging
+from typing import Annotated
+
+import numpy as np
+from fastapi import Depends, Request
+
+from model import H36M17, KeypointSequence, PoseError, open_detector
+from service.door import Door
+from service.errors import NotReady
+from service.lifters import Lifters
+from service.settings import Settings
+from service.telemetry import Telemetry
+
+_log = logging.getLogger("poselift")
+
+
+class Running:
+    """Built at start; `open` fails where the service could not do its work."""
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.lifters = Lifters(settings)
+        self.lifts = Door(
+            "lifts",
+            at_once=settings.lifts_at_once,
+            waiting=settings.lifts_waiting,
+            retry_after_s=2,
+        )
+        self.videos = Door(
+            "videos",
+            at_once=settings.videos_at_once,
+            waiting=settings.videos_waiting,
+            retry_after_s=20,
+        )
+        self.telemetry = Telemetry()
+        self._trouble: str | None = "the model is being loaded and warmed up"
+
+    def open(self) -> None:
+        """Check the settings and load the default model; raises PoseError. Repeating is free."""
+        self.settings.check()
+        self.telemetry.loaded(self.lifters.get())
+
+    def warm(self) -> None:
+        """Run the model and open the detector once, so that the first request need not wait."""
+        try:
+            self.lifters.get().lift(_one_frame())
+            open_detector(self.settings.detector, max_people=1).close()
+            self._trouble = None
+        except PoseError as error:
+            _log.error("not ready: %s", error)
+            self._trouble = str(error)
+        except Exception:
+            _log.exception("not ready")
+            self._trouble = "the first run failed; the service's log says why"
+
+    def check_ready(self) -> None:
+        """Raises NotReady until the model is loaded and warm, and the detector can be opened."""
+        if self._trouble is not None:
+            raise NotReady(self._trouble)
+
+
+def _one_frame() -> KeypointSequence:
+    joints = len(H36M17.joints)
+    xy = np.linspace(100, 900, joints * 2, dtype=np.float32).reshape(1, joints, 2)
+    return KeypointSequence(xy, np.ones((1, joints), np.float32), (1000, 1000), 50.0, H36M17)
+
+
+def _running(request: Request) -> Running:
+    running: Running = request.app.state.running
+    return running
+
+
+TheService = Annotated[Running, Depends(_running)]

@@ -1,0 +1,176 @@
+"""The wire: what requests and replies hold, and the way from and to the model's own types."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.json_schema import WithJsonSchema
+
+from model import (
+    MAX_FPS,
+    MAX_IMAGE_SIDE_PX,
+    InvalidInput,
+    KeypointSequence,
+    LiftOptions,
+    PersonMotion,
+    PoseSequence,
+    VideoResult,
+    skeleton_named,
+)
+from service import examples
+from service.errors import NotJson, invalid_fields
+from service.keypoints import read_keypoints, write_keypoints
+
+Readout = Annotated[
+    Literal["centre", "dense"],
+    Field(description="centre: the answer of record; dense: faster, one pass for many frames"),
+]
+FLIP = "also lift the mirrored picture and take the mean; twice the cost"
+Smoothing = Literal["none", "one_euro", "butterworth", "gaussian"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+FocalPx = Annotated[
+    Finite | None, Field(description="the camera's focal length, px; none: the longer side")
+]
+HeightM = Annotated[
+    Finite | None, Field(description="the person's standing height, m; none: the model's own")
+]
+
+
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 1920.0 is whole."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+Side = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=MAX_IMAGE_SIDE_PX)]
+_Number = {"type": "number"}
+_Row = {"type": ["array", "null"], "items": _Number, "minItems": 2, "maxItems": 3}
+_Frames = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"type": ["array", "null"], "items": _Row},
+    "description": "T frames of J rows [x, y] or [x, y, score] in px of the upright picture; null "
+    "for a joint not seen, or for a frame without the person",
+}
+
+
+class LiftBody(BaseModel):
+    """The 2D keypoints of one person, frame by frame."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", json_schema_extra={"examples": [examples.LIFT_BODY]}
+    )
+
+    keypoints: Annotated[Any, WithJsonSchema(_Frames)]
+    skeleton: Annotated[
+        str, Field(description="h36m17, coco17, blazepose33, halpe26 or body25: the joints' order")
+    ]
+    image_size: Annotated[
+        list[Side], Field(min_length=2, max_length=2, description="[width, height], px")
+    ]
+    fps: Annotated[Finite, Field(gt=0, le=MAX_FPS, description="frames a second")]
+    model: Annotated[str | None, Field(description="one of GET /models")] = None
+    readout: Readout = "centre"
+    flip: Annotated[bool, Field(description=FLIP)] = False
+    smoothing: Smoothing = "none"
+    focal_px: FocalPx = None
+    height_m: HeightM = None
+
+
+@dataclass(frozen=True)
+class LiftRequest:
+    """A checked POST /lift; `model` is None for the default one."""
+
+    sequence: KeypointSequence
+    model: str | None
+    options: LiftOptions
+    smoothing: str
+
+
+@dataclass(frozen=True)
+class LiftResult:
+    """What POST /lift answers: the 2D as lifted (H36M-17), a pose for each frame, and how."""
+
+    model: tuple[str, str]
+    keypoints: KeypointSequence
+    poses: PoseSequence
+    applied: Mapping[str, object]
+    warnings: tuple[str, ...]
+
+
+def read_lift(body: bytes, max_frames: int) -> LiftRequest:
+    """Parse and check a POST /lift; raises NotJson, TooLarge and InvalidInput with the place."""
+    document = _parse(body)
+    unknown = [name[:80] for name in document if name not in LiftBody.model_fields]
+    if unknown:
+        raise InvalidInput(f"unknown field {unknown[0]!r}, not ignored", (unknown[0],))
+    try:
+        fields = LiftBody.model_validate(document)
+    except ValidationError as error:
+        raise invalid_fields(error.errors()) from error
+    skeleton = skeleton_named(fields.skeleton)
+    xy, score = read_keypoints(fields.keypoints, skeleton, max_frames)
+    width, height = fields.image_size
+    sequence = KeypointSequence(
+        xy.astype(np.float32), score.astype(np.float32), (width, height), fields.fps, skeleton
+    )
+    options = LiftOptions(fields.readout, fields.flip, fields.focal_px, fields.height_m)
+    return LiftRequest(sequence, fields.model, options, fields.smoothing)
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # 1e999 is JSON, but no number that a computer holds
+        if "infinity" in error.msg:
+            raise InvalidInput(f"a number is out of range ({error})") from error
+        raise NotJson(f"the body is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise InvalidInput("the body is one JSON object")
+    return document
+
+
+def lift_document(result: LiftResult) -> dict[str, Any]:
+    """The reply of POST /lift; orjson writes its arrays."""
+    name, version = result.model
+    return {
+        "model": {"name": name, "version": version},
+        "skeleton": result.poses.skeleton.name,
+        "frames": list(range(len(result.poses))),
+        "poses": np.ascontiguousarray(result.poses.xyz),
+        "keypoints": write_keypoints(result.keypoints),
+        "final": [True] * len(result.poses),
+        "applied": dict(result.applied),
+        "warnings": list(result.warnings),
+    }
+
+
+def video_document(result: VideoResult) -> dict[str, Any]:
+    """The result of a video; orjson writes its arrays."""
+    detector, detector_version = result.detector
+    model, model_version = result.model
+    return {
+        "video": asdict(result.video),
+        "detector": {"name": detector, "version": detector_version},
+        "model": {"name": model, "version": model_version},
+        "applied": dict(result.applied),
+        "warnings": list(result.warnings),
+        "people": [_person_document(person) for person in result.people],
+    }
+
+
+def _person_document(person: PersonMotion) -> dict[str, Any]:
+    return {
+        "id": person.id,
+        "frames": person.frames,
+        "times_s": person.times_s,
+        "keypoints": write_keypoints(person.keypoints),
+        "poses": np.ascontiguousarray(person.poses.xyz),
+    }
+
+
+def dump(document: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)

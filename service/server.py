@@ -1,0 +1,46 @@
+"""Listen, say where, and serve until told to stop."""
+
+import socket
+
+import uvicorn
+
+from model import InvalidInput
+from service.app import create_app
+from service.settings import Settings
+
+STOP_S = 10
+"""How long requests under way may take to end when the service is told to stop."""
+
+
+def serve(settings: Settings) -> int:
+    """Serve until a signal. Raises PoseError for a taken port, and for settings, models or devices
+    with which the service could not do its work."""
+    app = create_app(settings)
+    with _listen(settings.host, settings.port) as listening:
+        app.state.running.open()
+        url = _url(settings.host, listening.getsockname()[1])
+        print(f"poselift answers on {url} (what it can do: {url}/docs; Ctrl-C stops it)")
+        print(f"try: curl -F file=@clip.mp4 {url}/video", flush=True)
+        config = uvicorn.Config(
+            app, log_level="info", timeout_graceful_shutdown=STOP_S, server_header=False
+        )
+        uvicorn.Server(config).run(sockets=[listening])
+    return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        raise InvalidInput(
+            f"cannot listen on {host}:{port}: {error.strerror}; "
+            "choose another port with --port or POSELIFT_PORT",
+            ("port",),
+        ) from error
+
+
+def _url(host: str, port: int) -> str:
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
+    shown = everywhere.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}"

@@ -1,0 +1,84 @@
+"""What the service counts, for Prometheus."""
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from model import Lifter
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+
+
+class Telemetry:
+    """One server's counters, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "poselift_requests",
+            "Requests answered.",
+            ("method", "path", "status"),
+            registry=self._registry,
+        )
+        self.durations_s = Histogram(
+            "poselift_request_duration_seconds",
+            "From the request's first line to the answer's last byte.",
+            ("method", "path"),
+            buckets=BUCKETS_S,
+            registry=self._registry,
+        )
+        self.in_flight = Gauge(
+            "poselift_requests_in_flight", "Requests under way.", registry=self._registry
+        )
+        self._frames = Counter("poselift_frames_lifted", "Poses answered.", registry=self._registry)
+        self._model = Gauge(
+            "poselift_model_info",
+            "The default model, and the execution provider in use.",
+            ("name", "version", "provider"),
+            registry=self._registry,
+        )
+
+    def lifted(self, frames: int) -> None:
+        self._frames.inc(frames)
+
+    def loaded(self, lifter: Lifter) -> None:
+        self._model.labels(lifter.name, lifter.version, lifter.provider).set(1)
+
+    def text(self) -> bytes:
+        return generate_latest(self._registry)
+
+
+class Counted:
+    """Counts and times every request."""
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry):
+        self._app = app
+        self._telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+        start_s = time.perf_counter()
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            with self._telemetry.in_flight.track_inprogress():
+                await self._app(scope, receive, watch)
+        finally:
+            self._count(scope, status, time.perf_counter() - start_s)
+
+    def _count(self, scope: Scope, status: int, duration_s: float) -> None:
+        # the route, not the path: what people invent must not become labels
+        path = getattr(scope.get("route"), "path", "unknown")
+        method = scope["method"] if path != "unknown" else "unknown"
+        self._telemetry.requests.labels(method, path, status).inc()
+        self._telemetry.durations_s.labels(method, path).observe(duration_s)
