@@ -14,7 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 WEB = {"fastapi", "starlette", "uvicorn", "service"}
 TORCH = {"torch", "onnxscript"}
 HEAVY = {"mediapipe", "cv2", "matplotlib"}
-TRAINING = [f"model.training.{path.stem}" for path in ROOT.glob("model/training/[a-z]*.py")]
+TRAINING = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in sorted((ROOT / "model/training").rglob("[a-z]*.py"))
+]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +100,9 @@ def test_every_public_name_exists() -> None:
 
 def test_the_architecture_page_names_every_file() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
-    files = [path for folder in ("model", "service") for path in (ROOT / folder).rglob("*.py")]
-    missing = [str(p.relative_to(ROOT)) for p in files if p.name not in page]
-    assert [name for name in missing if not name.endswith("__init__.py")] == []
+    files = [file for folder in ("model", "model/training", "service") for file in python(folder)]
+    assert [file for file in files if f"`{file.rpartition('/')[2]}`" not in page] == []
+
+
+def python(folder: str) -> list[str]:
+    return [f"{folder}/{path.name}" for path in sorted((ROOT / folder).glob("[a-z]*.py"))]
