@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from model.errors import InvalidInput
+from model.training.baselines import kind_of, network_named
 from model.training.network import NetworkShape, PoseFormer
 
 
@@ -39,7 +40,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def averaged_network(path: Path) -> PoseFormer:
     """The network that a checkpoint's averaged weights make, ready for use."""
     state = load_checkpoint(path)
-    network = PoseFormer(NetworkShape(**state["shape"]))
+    kind = state.get("network_kind", "poseformer")
+    network = network_named(kind, NetworkShape(**state["shape"]))
     network.load_state_dict(state["averaged"])
     return network.eval()
 
@@ -52,7 +54,7 @@ def grow(network: PoseFormer, frames: int) -> PoseFormer:
     if frames % 2 == 0 or frames % old:
         raise InvalidInput(f"frames grow by an odd factor, got {old} -> {frames}")
     factor = frames // old
-    grown = PoseFormer(replace(network.shape, frames=frames))
+    grown = network_named(kind_of(network), replace(network.shape, frames=frames))
     state = dict(network.state_dict())
     positions = nn.functional.interpolate(
         state["frame_positions"].mT, size=frames, mode="linear", align_corners=False

@@ -1,4 +1,4 @@
-"""`poselift train`, `export` and `evaluate`: arguments in, exit code out."""
+"""`poselift train`, `export`, `evaluate` and `import-motion`: arguments in, exit code out."""
 
 import argparse
 import hashlib
@@ -17,7 +17,9 @@ from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from model.errors import InvalidInput
 from model.lifter import READOUTS, Lifter, LiftOptions
 from model.model_files import MANIFEST, ModelInfo, read_manifest
+from model.training.baselines import NETWORKS, network_named
 from model.training.checkpoints import averaged_network, grow
+from model.training.datasets.originals import import_arguments, import_command
 from model.training.evaluate import Report, evaluate, look_ahead_errors, mean_pose_errors
 from model.training.export import export
 from model.training.network import NetworkShape, PoseFormer
@@ -25,7 +27,7 @@ from model.training.recipe import Recipe
 from model.training.recordings import CANONICAL_HEIGHT_M, Recordings, load_recordings
 from model.training.simulate import Simulation
 from model.training.tables import errors_table, look_ahead_table
-from model.training.train import Trainer, train
+from model.training.train import Trainer, Validation, train
 
 ORIGIN = "trained by poselift on the CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu)"
 LICENCE = "Apache-2.0"
@@ -37,12 +39,14 @@ def run(command: str, arguments: list[str]) -> int:
         "train": (_train_arguments, _train),
         "export": (_export_arguments, _export),
         "evaluate": (_evaluate_arguments, _evaluate),
+        "import-motion": (import_arguments, import_command),
     }
     declare, act = commands[command]
     parser = argparse.ArgumentParser(prog=f"poselift {command}")
     declare(parser)
     options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
+    if "threads" in options:
+        torch.set_num_threads(options.threads)
     act(options)
     return 0
 
@@ -56,6 +60,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start-from", type=Path, help="checkpoint whose weights to begin with")
     parser.add_argument("--windows", type=int, help="length of the run in windows")
     parser.add_argument("--minutes", type=float, help="or in minutes")
+    parser.add_argument("--network", choices=NETWORKS, default="poseformer")
     parser.add_argument("--frames", type=int, default=shape.frames)
     parser.add_argument("--joint-width", type=int, default=shape.joint_width)
     parser.add_argument("--spatial-depth", type=int, default=shape.spatial_depth)
@@ -83,7 +88,9 @@ def _train(options: argparse.Namespace) -> None:
     recipe = _recipe(options, recordings)
     torch.manual_seed(recipe.seed)
     network = _first_network(options)
-    validation = options.validation and _own(load_recordings([options.validation]))
+    validation = None
+    if options.validation:
+        validation = Validation(_own(load_recordings([options.validation])))
     trainer = Trainer(network, recipe, _fabric(options))
     if options.output.exists():
         trainer.resume(options.output)
@@ -133,7 +140,7 @@ def _first_network(options: argparse.Namespace) -> PoseFormer:
         heads=options.heads,
         drop_path=options.drop_path,
     )
-    network = PoseFormer(shape)
+    network = network_named(options.network, shape)
     if options.dense > 0:
         network.start_at_centre()
     return network

@@ -4,6 +4,7 @@ The two halves are exported apart and joined, so that the tensors between them h
 free first axis: that is where `Lifter` cuts the graph again.
 """
 
+import copy
 import os
 import warnings
 from pathlib import Path
@@ -114,7 +115,8 @@ def _graph(network: PoseFormer, info: ModelInfo) -> onnx.ModelProto:
     _set_sizes(joined, info)
     del joined.metadata_props[:]
     helper.set_model_props(joined, info.to_metadata())
-    joined.producer_name, joined.doc_string = "poselift", "PoseFormer; see the metadata"
+    joined.producer_name = "poselift"
+    joined.doc_string = f"{type(network).__name__}; see the metadata"
     return joined
 
 
@@ -188,6 +190,6 @@ def _store_as_half(model: onnx.ModelProto) -> None:
 
 def _rounded(network: PoseFormer) -> PoseFormer:
     """A copy whose weights are exactly what float16 storage will give back."""
-    copy = PoseFormer(network.shape)
-    copy.load_state_dict({k: v.half().float() for k, v in network.state_dict().items()})
-    return copy.eval()
+    rounded = copy.deepcopy(network)
+    rounded.load_state_dict({k: v.half().float() for k, v in network.state_dict().items()})
+    return rounded.eval()

@@ -127,7 +127,7 @@ class _Inert:
 
 def _read(path: Path) -> Any:
     """What the file holds: tensors, plain containers and stand-ins. Raises InvalidInput."""
-    stand_ins = [(_Inert, name) for name in _NUMPY_NAMES]
+    stand_ins: list[Any] = [(_Inert, name) for name in _NUMPY_NAMES]
     try:
         with torch.serialization.safe_globals(stand_ins):
             return torch.load(path, map_location="cpu", weights_only=True)

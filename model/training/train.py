@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from model.errors import InvalidInput
 from model.metrics import mpjpe, n_mpjpe, p_mpjpe
+from model.training.baselines import kind_of
 from model.training.checkpoints import load_checkpoint, save_checkpoint
 from model.training.network import PoseFormer
 from model.training.recipe import Recipe, parameter_groups, pose_loss, rate_at
@@ -91,6 +92,7 @@ class Trainer:
         if not self.fabric.is_global_zero:
             return
         state = {
+            "network_kind": kind_of(self.network),
             "shape": asdict(self.network.shape),
             "recipe": asdict(self.recipe),
             "network": self.network.state_dict(),
@@ -107,11 +109,10 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint of the same network; raises InvalidInput for another."""
         state = load_checkpoint(path)
-        if state["shape"] != asdict(self.network.shape):
-            raise InvalidInput(
-                f"{path} is of another network: {state['shape']}, asked for "
-                f"{asdict(self.network.shape)}"
-            )
+        found = (state.get("network_kind", "poseformer"), state["shape"])
+        asked = (kind_of(self.network), asdict(self.network.shape))
+        if found != asked:
+            raise InvalidInput(f"{path} is of another network: {found}, asked for {asked}")
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -124,12 +125,20 @@ class Trainer:
             torch.manual_seed(self.recipe.seed + self.fabric.global_rank + self.windows)
 
 
+@dataclass(frozen=True)
+class Validation:
+    """What is watched while training: people who are not trained on, and how they are filmed."""
+
+    recordings: Recordings
+    simulation: Simulation = field(default_factory=Simulation)
+
+
 def train(
     trainer: Trainer,
     recordings: Recordings,
     simulation: Simulation,
     checkpoint: Path,
-    validation: Recordings | None = None,
+    validation: Validation | None = None,
 ) -> None:
     """Run to the recipe's end, saving as it goes; on SIGTERM or Ctrl-C save and return."""
     recipe = trainer.recipe
@@ -151,10 +160,10 @@ def train(
                 trainer.save(checkpoint)
                 saved = trainer.seconds
             if validation is not None and trainer.seconds - validated > recipe.validate_every_s:
-                _report(trainer, validation, simulation)
+                _report(trainer, validation)
                 validated = trainer.seconds
     if validation is not None:
-        _report(trainer, validation, simulation)
+        _report(trainer, validation)
     trainer.save(checkpoint)
 
 
@@ -192,24 +201,27 @@ def _progress(trainer: Trainer) -> Iterator[Callable[[Tensor], None]]:
         yield progress
 
 
-def _report(trainer: Trainer, validation: Recordings, simulation: Simulation) -> None:
+def _report(trainer: Trainer, validation: Validation) -> None:
     if trainer.fabric.is_global_zero:
-        row = _validate(trainer, validation, simulation)
+        row = _validate(trainer, validation)
         trainer.history.append(row)
         trainer.fabric.log_dict(row, step=trainer.windows)
         tqdm.write("  ".join(f"{name} {value:.1f}" for name, value in row.items()))
     trainer.fabric.barrier()
 
 
-def _validate(trainer: Trainer, validation: Recordings, simulation: Simulation) -> dict[str, float]:
+def _validate(trainer: Trainer, validation: Validation) -> dict[str, float]:
     """Errors of the averaged weights on the same 512 windows each time."""
     network = trainer.averaged
     row: dict[str, float] = {"windows": trainer.windows, "seconds": trainer.seconds}
-    kinds = {"true": simulation.without_errors(), "noisy": simulation.for_evaluation()}
+    kinds = {
+        "true": validation.simulation.without_errors(),
+        "noisy": validation.simulation.for_evaluation(),
+    }
     for kind, settings in kinds.items():
         generator = torch.Generator(trainer.device).manual_seed(1)
         source = batches(
-            validation.to(trainer.device),
+            validation.recordings.to(trainer.device),
             settings,
             frames=network.shape.frames,
             frame_step=trainer.recipe.frame_step,
