@@ -4,7 +4,7 @@ recordings -> varied bodies -> a detector's points -> a camera -> a detector's e
 -> to_h36m17 -> person_input: the last two are the service's own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -17,40 +17,6 @@ from model.training.bodies import detector_points, vary_build
 from model.training.cameras import CameraRanges, Cameras, Draw, draw_cameras
 from model.training.detections import Detections, Noise, detect
 from model.training.recordings import Recordings
-
-
-@dataclass(frozen=True)
-class Simulation:
-    """How windows are made. `detector` is the share whose 2D are a detector's points rather than
-    the recorded joints themselves; `own_weight` is how often a frame of a person's own skeleton
-    is drawn, against one of a rebuilt skeleton."""
-
-    cameras: CameraRanges = field(default_factory=CameraRanges)
-    noise: Noise = field(default_factory=Noise)
-    detector: float = 0.65
-    vary_build: bool = True
-    mirror: bool = True
-    fps: tuple[float, float] = (24.0, 60.0)
-    speed: tuple[float, float] = (0.8, 1.25)
-    repeat_first: float = 0.15
-    repeat_last: float = 0.10
-    own_weight: float = 2.0
-
-    def without_errors(self) -> "Simulation":
-        """True 2D of the recorded joints, as they are, at the recorded pace."""
-        plain = replace(self.cameras, focal_unknown=0.0)
-        return replace(self.for_evaluation(), cameras=plain, noise=Noise.none(), detector=0.0)
-
-    def for_evaluation(self) -> "Simulation":
-        """Simulated detections of the recorded bodies, at the recorded pace."""
-        return replace(
-            self,
-            vary_build=False,
-            mirror=False,
-            speed=(1.0, 1.0),
-            repeat_first=0.0,
-            repeat_last=0.0,
-        )
 
 
 class Batch(NamedTuple):
@@ -68,6 +34,52 @@ class Sight(NamedTuple):
     score: Tensor
     joints: Tensor
     cameras: Cameras
+
+
+def prepare(sight: Sight) -> Batch:
+    """The lifter's own input of a view, and the target in the axes that it answers in."""
+    cameras = sight.cameras
+    size, focal = cameras.image_size, cameras.assumed_focal[:, None]
+    rays = pixels_to_rays(sight.points, size[:, None, None], focal[..., None, None])
+    seen = person_input(rays, sight.score, whole_picture(size, focal))
+    relative = sight.joints - sight.joints[:, :, :1]
+    return Batch(seen.channels, turn(relative, seen.rotation))
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """How windows are made. `detector` is the share whose 2D are a detector's points rather than
+    the recorded joints themselves; `own_weight` is how often a frame of a person's own skeleton
+    is drawn, against one of a rebuilt skeleton; `prepare` is the service's own preparation but for
+    an ablation."""
+
+    cameras: CameraRanges = field(default_factory=CameraRanges)
+    noise: Noise = field(default_factory=Noise)
+    detector: float = 0.65
+    vary_build: bool = True
+    mirror: bool = True
+    fps: tuple[float, float] = (24.0, 60.0)
+    speed: tuple[float, float] = (0.8, 1.25)
+    repeat_first: float = 0.15
+    repeat_last: float = 0.10
+    own_weight: float = 2.0
+    prepare: Callable[[Sight], Batch] = prepare
+
+    def without_errors(self) -> "Simulation":
+        """True 2D of the recorded joints, as they are, at the recorded pace."""
+        plain = replace(self.cameras, focal_unknown=0.0)
+        return replace(self.for_evaluation(), cameras=plain, noise=Noise.none(), detector=0.0)
+
+    def for_evaluation(self) -> "Simulation":
+        """Simulated detections of the recorded bodies, at the recorded pace."""
+        return replace(
+            self,
+            vary_build=False,
+            mirror=False,
+            speed=(1.0, 1.0),
+            repeat_first=0.0,
+            repeat_last=0.0,
+        )
 
 
 def batches(
@@ -94,7 +106,7 @@ def batches(
         offsets = torch.arange(frames, device=weights.device) - frames // 2
         joints = recordings.at(sequence, centre[:, None] + offsets * step[:, None])
         sight = look(joints, fps / frame_step, simulation, draw, generator)
-        yield _repeat_ends(prepare(sight), simulation, draw)
+        yield _repeat_ends(simulation.prepare(sight), simulation, draw)
 
 
 def look(
@@ -121,16 +133,6 @@ def look(
         points = torch.where(chosen[..., None], built, points)
         score = torch.where(chosen, built_score, score)
     return Sight(points, score, xyz, cameras)
-
-
-def prepare(sight: Sight) -> Batch:
-    """The lifter's own input of a view, and the target in the axes that it answers in."""
-    cameras = sight.cameras
-    size, focal = cameras.image_size, cameras.assumed_focal[:, None]
-    rays = pixels_to_rays(sight.points, size[:, None, None], focal[..., None, None])
-    seen = person_input(rays, sight.score, whole_picture(size, focal))
-    relative = sight.joints - sight.joints[:, :, :1]
-    return Batch(seen.channels, turn(relative, seen.rotation))
 
 
 def _detect(
