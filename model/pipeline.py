@@ -73,6 +73,11 @@ class PersonMotion:
     keypoints: KeypointSequence
     poses: PoseSequence
 
+    def row(self, frame: int) -> int | None:
+        """Which of the n frames is this one of the video; None while the person is away."""
+        row = int(np.searchsorted(self.frames, frame))
+        return row if row < len(self.frames) and self.frames[row] == frame else None
+
 
 @dataclass(frozen=True)
 class VideoResult:
