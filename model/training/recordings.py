@@ -5,13 +5,16 @@ metres, `offsets` (S + 1), and per sequence `name`, `subject`, `action`, `fps`, 
 axes: right-handed, Y up.
 """
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from model.errors import InvalidInput
@@ -24,6 +27,12 @@ CANONICAL_HEIGHT_M = 1.70
 """The standing height of such a person. Measured on the recordings: a chain of 1.58 m stands 1.54 m
 from ankle to head joint; to that come about 8 cm below the ankle and 8 cm above the head joint."""
 
+BODY_M = (0.5, 3.0)
+"""Ankle to head along the bones of anybody who can be meant."""
+
+Array = NDArray[Any]
+
+_PER_SEQUENCE = ("name", "subject", "action", "fps", "skeleton")
 _CHAIN = [(1, 2), (2, 3), (4, 5), (5, 6), (0, 7), (7, 8), (8, 9), (9, 10)]
 _CHAIN_WEIGHTS = (0.5, 0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 1.0)
 
@@ -116,33 +125,17 @@ def _shifted_starts(parts: Sequence[Recordings]) -> Tensor:
 
 
 def _load_one(path: Path) -> Recordings:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            data = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path}: not a readable npz file ({error})") from error
-    missing = {"pos", "scale", "offsets", "name", "subject", "action", "fps", "skeleton"} - set(
-        data
-    )
-    if missing:
-        raise InvalidInput(f"{path}: fields are missing: {', '.join(sorted(missing))}")
-    pos, offsets = data["pos"], data["offsets"]
-    if pos.ndim != 3 or pos.shape[1:] != (len(H36M17.joints), 3):
-        raise InvalidInput(f"{path}: pos is (frames, 17, 3), got {pos.shape}")
-    if pos.dtype != np.int16:
-        raise InvalidInput(f"{path}: pos is int16 (times scale), got {pos.dtype}")
-    if len(offsets) != len(data["name"]) + 1 or offsets[-1] != len(pos) or offsets[0] != 0:
-        raise InvalidInput(f"{path}: offsets do not cut {len(pos)} frames into the named sequences")
+    data = _checked(path, _read(path))
+    offsets, scale = data["offsets"], float(data["scale"])
     start, length = torch.from_numpy(offsets[:-1]), torch.from_numpy(np.diff(offsets))
-    if (length < 1).any():
-        raise InvalidInput(f"{path}: a sequence without frames")
-    positions, scale = torch.from_numpy(pos), float(data["scale"])
+    positions = torch.from_numpy(data["pos"])
     chains = torch.stack(
         [
             chain_length(positions[o : o + n : 10].float() * scale).median()
             for o, n in zip(start, length, strict=True)
         ]
     )
+    _check_sizes(path, chains, data["name"])
     return Recordings(
         positions=positions,
         start=start,
@@ -155,3 +148,60 @@ def _load_one(path: Path) -> Recordings:
         actions=tuple(data["action"].tolist()),
         own_skeleton=tuple(kind == "own" for kind in data["skeleton"].tolist()),
     )
+
+
+def _read(path: Path) -> dict[str, Array]:
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, AttributeError, BadZipFile, zlib.error) as error:
+        raise InvalidInput(f"{path}: not a readable npz file ({error})") from error
+
+
+def _checked(path: Path, data: dict[str, Array]) -> dict[str, Array]:
+    """The fields as they were read; raises InvalidInput for what does not fit together."""
+    missing = {"pos", "scale", "offsets", *_PER_SEQUENCE} - set(data)
+    if missing:
+        raise InvalidInput(f"{path}: fields are missing: {', '.join(sorted(missing))}")
+    pos, offsets, sequences = data["pos"], data["offsets"], len(np.atleast_1d(data["name"]))
+    if pos.ndim != 3 or pos.shape[1:] != (len(H36M17.joints), 3):
+        raise InvalidInput(f"{path}: pos is (frames, 17, 3), got {pos.shape}")
+    if pos.dtype != np.int16:
+        broken = pos.dtype.kind == "f" and not np.isfinite(pos).all()
+        raise InvalidInput(
+            f"{path}: pos is int16 (times scale), got {pos.dtype}{' with NaN' if broken else ''}; "
+            "model.training.datasets.motion.write_recordings writes the layout"
+        )
+    if offsets.shape != (sequences + 1,) or offsets[-1] != len(pos) or offsets[0] != 0:
+        raise InvalidInput(f"{path}: offsets do not cut {len(pos)} frames into the named sequences")
+    if (np.diff(offsets) < 1).any():
+        raise InvalidInput(f"{path}: a sequence without frames")
+    _check_sequences(path, data, sequences)
+    return data
+
+
+def _check_sequences(path: Path, data: dict[str, Array], sequences: int) -> None:
+    for field in _PER_SEQUENCE:
+        if data[field].shape != (sequences,):
+            raise InvalidInput(
+                f"{path}: {field} is one of each of {sequences} sequences, got {data[field].shape}"
+            )
+    names, fps, scale = data["name"], data["fps"], data["scale"]
+    nameless = [str(name) for name, who in zip(names, data["subject"], strict=True) if not str(who)]
+    if nameless:
+        raise InvalidInput(f"{path}: the subject of {nameless[0]} is missing")
+    if scale.size != 1:
+        raise InvalidInput(f"{path}: scale is one number, got {scale.shape}")
+    for number, what in zip([*fps, scale.item()], [*names, "scale"], strict=True):
+        if not 0 < float(number) < float("inf"):
+            raise InvalidInput(f"{path}: fps and scale lie above 0, got {number} for {what}")
+
+
+def _check_sizes(path: Path, chains: Tensor, names: Array) -> None:
+    low, high = BODY_M
+    for size, name in zip(chains.tolist(), names, strict=True):
+        if not low <= size <= high:
+            raise InvalidInput(
+                f"{path}: a body measures {low:g} to {high:g} m from ankle to head, got "
+                f"{size:.3g} in {name}; pos times scale are metres"
+            )

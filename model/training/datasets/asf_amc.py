@@ -171,7 +171,11 @@ def _channel(name: str, rows: list[list[float]], frames: int, width: int) -> Flo
     wrong = {len(row) for row in rows} - {width}
     if wrong:
         raise ValueError(f"{name} has {width} numbers a frame, got {wrong.pop()}")
-    return np.array(rows, np.float64)
+    values = np.array(rows, np.float64)
+    if not np.isfinite(values).all():
+        frame = int(np.argwhere(~np.isfinite(values))[0, 0]) + 1
+        raise ValueError(f"{name} of frame {frame} is {rows[frame - 1]}, not numbers")
+    return values
 
 
 def _said(error: Exception) -> str:

@@ -11,7 +11,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pybvh import Bvh, FkTopology, frames_to_node_positions, read_bvh_file
+from pybvh import (  # type: ignore[import-untyped]
+    Bvh,
+    FkTopology,
+    frames_to_node_positions,
+    read_bvh_file,
+)
 
 from model.errors import InvalidInput
 

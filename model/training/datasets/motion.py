@@ -5,6 +5,7 @@ The layout is the one that model.training.recordings reads; docs/training.md des
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from model.errors import InvalidInput
 from model.skeleton import H36M17
-from model.training.recordings import chain_length
+from model.training.recordings import BODY_M, chain_length
 
 Floats = NDArray[np.floating[Any]]
 
@@ -23,12 +24,12 @@ FPS = 50.0
 """What every recording is resampled to."""
 GLITCH_M_S = 20.0
 """No joint moves faster; where one does, the recording is cut."""
+GLITCH_AROUND_S = 1 / 30
+"""What lies this close to a cut goes too."""
 SHORTEST_PIECE_S = 1.0
 """A piece between two cuts that is shorter is itself a glitch."""
 FINEST_SCALE_M = 0.00025
 """One unit of the stored whole numbers, doubled until the recordings fit into 16 bits."""
-BODY_M = (0.5, 3.0)
-"""Ankle to head along the bones of anybody who can be meant, in metres."""
 
 
 @dataclass(frozen=True)
@@ -53,31 +54,36 @@ class Motion:
     def __post_init__(self) -> None:
         if not self.name or not self.subject:
             raise InvalidInput(
-                f"recording {self.name!r}: a name and a subject are needed, got subject "
-                f"{self.subject!r}"
+                f"{self._about}: a name and a subject are needed, got subject {self.subject!r}"
             )
         if not 0 < self.fps < float("inf"):
-            raise InvalidInput(f"recording {self.name}: fps lies above 0, got {self.fps}")
+            raise InvalidInput(f"{self._about}: fps lies above 0, got {self.fps}")
         joints = np.asarray(self.joints)
         expected = len(H36M17.joints)
         if joints.ndim != 3 or joints.shape[1:] != (expected, 3) or len(joints) < 2:
             raise InvalidInput(
-                f"recording {self.name}: joints are (2 or more frames, {expected}, 3), "
-                f"got {joints.shape}"
+                f"{self._about}: joints are (2 or more frames, {expected}, 3), got {joints.shape}"
             )
-        _check_values(self.name, joints)
+        _check_values(self._about, joints)
         object.__setattr__(self, "joints", joints.astype(np.float32))
+
+    @property
+    def _about(self) -> str:
+        """Which recording, and where from, for what is said of it."""
+        return f"recording {self.name!r}" + (f" of {self.source}" if self.source else "")
 
     def pieces(self) -> Iterator["Motion"]:
         """What is left of the recording when it is cut at glitches; whole if there is none."""
         speed = np.linalg.norm(np.diff(self.joints, axis=0), axis=-1).max(axis=-1) * self.fps
-        parts = np.split(self.joints, np.flatnonzero(speed > GLITCH_M_S) + 1)
-        if len(parts) == 1:
+        cuts = np.flatnonzero(speed > GLITCH_M_S) + 1
+        if not len(cuts):
             yield self
             return
-        kept = [part for part in parts if len(part) > SHORTEST_PIECE_S * self.fps]
-        for number, part in enumerate(kept):
-            yield replace(self, name=f"{self.name}s{number}", joints=part)
+        around, shortest = round(GLITCH_AROUND_S * self.fps), SHORTEST_PIECE_S * self.fps
+        starts, ends = [0, *(cuts + around)], [*(cuts - around), len(self.joints)]
+        kept = [(a, b) for a, b in zip(starts, ends, strict=True) if b - a > shortest]
+        for number, (start, end) in enumerate(kept):
+            yield replace(self, name=f"{self.name}s{number}", joints=self.joints[start:end])
 
     def at(self, fps: float) -> Floats:
         """Joints (T', 17, 3) at another frame rate from the first frame on, linear between
@@ -118,7 +124,7 @@ def write_recordings(path: Path, motions: Iterable[Motion], *, split: str = "tra
     _save(
         Path(path),
         pos=np.concatenate([np.rint(p.joints / scale).astype(np.int16) for p in pieces]),
-        scale=np.float64(scale),
+        scale=np.array(scale),
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         fps=np.full(len(pieces), FPS),
         source_fps=np.array([piece.fps for piece in pieces]),
@@ -139,27 +145,30 @@ def _texts(pieces: Sequence[Motion]) -> dict[str, NDArray[np.str_]]:
 
 def _save(path: Path, **arrays: NDArray[Any]) -> None:
     """Write, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             np.savez_compressed(file, **arrays)
         os.replace(partial, path)
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be written ({error})") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
 
 
-def _check_values(name: str, joints: Floats) -> None:
+def _check_values(about: str, joints: Floats) -> None:
     finite = np.isfinite(joints).all(axis=-1)
     if not finite.all():
         frame, joint = (int(i) for i in np.argwhere(~finite)[0])
         raise InvalidInput(
-            f"recording {name}: joints are finite, but {H36M17.joints[joint]} of frame {frame} is "
+            f"{about}: joints are finite, but {H36M17.joints[joint]} of frame {frame} is "
             f"{joints[frame, joint].tolist()}; cut such frames out or fill them"
         )
     size = float(chain_length(torch.from_numpy(joints[::10].astype(np.float32))).median())
     if not BODY_M[0] <= size <= BODY_M[1]:
         raise InvalidInput(
-            f"recording {name}: a body measures {BODY_M[0]:g} to {BODY_M[1]:g} m from ankle to "
+            f"{about}: a body measures {BODY_M[0]:g} to {BODY_M[1]:g} m from ankle to "
             f"head, got {size:.3g}; joints are in metres"
         )

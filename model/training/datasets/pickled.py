@@ -1,0 +1,80 @@
+"""Dictionaries of arrays that others pickled into an npz, read without running what is in them.
+
+NumPy stores a dictionary as a pickled object, and a pickle may call anything. This reader allows
+what arrays are made of and nothing else.
+"""
+
+import pickle
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from model.errors import InvalidInput
+
+_NUMPY: Any = np.core
+_NPY: Any = np.lib.format
+
+
+def read_pickled(path: Path, key: str) -> Mapping[str, Any]:
+    """The dictionary that stands in an npz under `key`. Raises InvalidInput that names the file
+    and the fault."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
+            value = _object(file)
+    except KeyError as error:
+        raise InvalidInput(f"{path}: field {key} is missing") from error
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise InvalidInput(f"{path}: not a readable npz file ({error})") from error
+    except (pickle.UnpicklingError, AttributeError, ImportError, IndexError, TypeError) as error:
+        raise InvalidInput(f"{path}: {key} cannot be read safely ({error})") from error
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"{path}: {key} is a dictionary, got {type(value).__name__}")
+    return value
+
+
+def holds(path: Path, key: str) -> bool:
+    """Whether an npz has that field; False for any other file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f"{key}.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """NumPy 1 and 2 keep the same functions in modules of different names, so only the last part
+    of the name counts; what is handed out is always NumPy's own."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        allowed = {
+            ("multiarray", "_reconstruct"): _NUMPY.multiarray._reconstruct,
+            ("multiarray", "scalar"): _NUMPY.multiarray.scalar,
+            ("numeric", "_frombuffer"): _NUMPY.numeric._frombuffer,
+            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "dtype"): np.dtype,
+            ("_codecs", "encode"): _latin1,
+        }
+        asked = module.rpartition(".")[2], name
+        if asked not in allowed:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return allowed[asked]
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """How Python 2 wrote bytes."""
+    return text.encode("latin-1")
+
+
+def _object(file: IO[bytes]) -> Any:
+    """The one object of an npy stream."""
+    version = _NPY.read_magic(file)
+    read_header = _NPY.read_array_header_1_0 if version == (1, 0) else _NPY.read_array_header_2_0
+    shape, _, dtype = read_header(file)
+    if not dtype.hasobject or shape != ():
+        raise ValueError(f"expected one pickled dictionary, got {dtype} {shape}")
+    array = _ArraysOnly(file, encoding="latin1").load()
+    return array.item() if isinstance(array, np.ndarray) and array.shape == () else array
