@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive
 
-from service.errors import Abandoned, Overloaded
+from service.errors import Abandoned, NotReady, Overloaded
 
 Result = TypeVar("Result")
 
@@ -65,7 +65,7 @@ class Door:
             return await turn
         except asyncio.CancelledError:
             visit.check()
-            raise
+            raise NotReady("the service is stopping; the work was not finished") from None
         finally:
             visit.leave()
             watch.cancel()

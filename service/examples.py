@@ -76,6 +76,7 @@ VIDEO_REPLY: dict[str, Any] = {
         "readout": "centre",
         "flip": False,
         "smoothing": "butterworth",
+        "repair": "gaps of up to 0.5 s bridged",
         "focal_px": 1920,
         "height_m": 1.7,
     },

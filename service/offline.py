@@ -11,7 +11,7 @@ from tqdm import tqdm
 from model import InvalidInput, VideoOptions, lift_video, render_overlay
 from service.lifters import Lifters
 from service.lifting import lift_request
-from service.results import check_output, write_lift, write_video, written_whole
+from service.results import check_output, write_lift, write_video
 from service.schemas import read_lift
 from service.settings import Settings, read_settings
 
@@ -37,8 +37,8 @@ def video(asked: argparse.Namespace) -> int:
     if asked.output:
         write_video(result, asked.output)
     if asked.overlay:
-        with written_whole(asked.overlay) as part, _bar("drawing") as progress:
-            render_overlay(asked.video, result, part, progress)
+        with _bar("drawing") as progress:
+            render_overlay(asked.video, result, asked.overlay, progress)
     _warn(result.warnings)
     return 0
 

@@ -27,7 +27,7 @@ def check_output(path: Path, suffixes: tuple[str, ...] = SUFFIXES) -> None:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def _written_whole(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to; it becomes `path` when all went well, else it goes."""
     part = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     try:
@@ -84,10 +84,10 @@ def _joined(parts: list[Any], empty: tuple[int, ...]) -> NDArray[Any]:
 
 
 def _write_json(document: dict[str, Any], path: Path) -> None:
-    with written_whole(path) as part:
+    with _written_whole(path) as part:
         part.write_bytes(dump(document))
 
 
 def _write_npz(path: Path, **arrays: Any) -> None:
-    with written_whole(path) as part:
+    with _written_whole(path) as part:
         np.savez_compressed(part, **arrays)

@@ -1,6 +1,7 @@
 """Fixtures that several tests share."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -41,23 +42,27 @@ ServerStarter = Callable[..., AbstractContextManager[httpx.Client]]
 def _served(**settings: object) -> Iterator[httpx.Client]:
     variables = {f"POSELIFT_{name.upper()}": str(value) for name, value in settings.items()}
     command = [sys.executable, "-m", "service.cli", "serve", "--port", "0"]
-    with tempfile.TemporaryFile() as log:
+    with tempfile.NamedTemporaryFile() as said:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | variables, stdout=subprocess.PIPE, stderr=log
+            command, cwd=ROOT, env=os.environ | variables, stdout=said, stderr=subprocess.STDOUT
         )
         try:
-            assert process.stdout is not None
-            said = process.stdout.readline().decode().split()
-            url = next(word for word in said if word.startswith("http://"))
-            with httpx.Client(base_url=url, timeout=60) as client:
+            with httpx.Client(base_url=_address(process, Path(said.name)), timeout=60) as client:
                 yield client
             assert process.poll() is None
         finally:
             process.terminate()
-            process.communicate(timeout=30)
-            log.seek(0)
-            text = log.read().decode()
+            process.wait(timeout=30)
+            text = Path(said.name).read_text()
         assert "Traceback" not in text, text
+
+
+def _address(process: subprocess.Popen[bytes], said: Path) -> str:
+    """What the server says that it answers on, once it does."""
+    while not (found := re.search(r"http://\S+:\d+", said.read_text())):
+        assert process.poll() is None, said.read_text()
+        time.sleep(0.02)
+    return found[0]
 
 
 @pytest.fixture(scope="session")
