@@ -1,6 +1,7 @@
 """poselift: video or 2D keypoints in, 3D human poses out. The public names, in the order data
 meets them."""
 
+from model.detectors import DETECTORS, Detector, Person, open_detector
 from model.errors import (
     DetectorUnavailable,
     DeviceUnavailable,
@@ -12,8 +13,11 @@ from model.errors import (
     UnknownName,
     UnreadableVideo,
 )
+from model.frames import Frame, Video, VideoInfo, open_video
 from model.lifter import READOUTS, Lifter, LiftOptions, Prepared, Readouts
 from model.model_files import ModelInfo, known_models, model_named, read_manifest, weights_folder
+from model.pipeline import PersonMotion, VideoOptions, VideoResult, lift_video
+from model.render import render_overlay
 from model.sequences import (
     MAX_COORDINATE_PX,
     MAX_FPS,
@@ -32,12 +36,15 @@ from model.skeleton import (
     skeleton_named,
     to_h36m17,
 )
+from model.smoothing import SMOOTHINGS, smooth
+from model.tracker import Tracker
 from model.window import Window, WindowStream
 
 __all__ = [
     "BLAZEPOSE33",
     "BODY25",
     "COCO17",
+    "DETECTORS",
     "H36M17",
     "HALPE26",
     "MAX_COORDINATE_PX",
@@ -45,8 +52,11 @@ __all__ = [
     "MAX_IMAGE_SIDE_PX",
     "READOUTS",
     "SKELETONS",
+    "SMOOTHINGS",
+    "Detector",
     "DetectorUnavailable",
     "DeviceUnavailable",
+    "Frame",
     "InvalidInput",
     "KeypointSequence",
     "LiftOptions",
@@ -54,20 +64,32 @@ __all__ = [
     "ModelFileError",
     "ModelInfo",
     "NotAVideo",
+    "Person",
+    "PersonMotion",
     "PoseError",
     "PoseSequence",
     "Prepared",
     "Readouts",
     "Skeleton",
     "TooLarge",
+    "Tracker",
     "UnknownName",
     "UnreadableVideo",
+    "Video",
+    "VideoInfo",
+    "VideoOptions",
+    "VideoResult",
     "Window",
     "WindowStream",
     "known_models",
+    "lift_video",
     "model_named",
+    "open_detector",
+    "open_video",
     "read_manifest",
+    "render_overlay",
     "skeleton_named",
+    "smooth",
     "to_h36m17",
     "weights_folder",
 ]
