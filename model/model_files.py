@@ -30,7 +30,7 @@ class ModelInfo:
 
     frames is f; normalisation is `person` or `image`; height_m is the body height that answers
     are given at, or None where the training bodies kept their own; fps are the frame rates that
-    the training covered.
+    the training covered; precision is what the temporal half computes with, float32 or int8.
     """
 
     name: str
@@ -45,6 +45,7 @@ class ModelInfo:
     training_commit: str
     metrics: Mapping[str, float]
     shape: Mapping[str, float]
+    precision: str = "float32"
 
     def to_metadata(self) -> dict[str, str]:
         """The file's metadata; the inverse of from_metadata."""
@@ -67,6 +68,7 @@ class ModelInfo:
             "training_commit": self.training_commit,
             "metrics": json.dumps(dict(self.metrics)),
             "shape": json.dumps(dict(self.shape)),
+            "precision": self.precision,
         }
 
     @staticmethod
@@ -90,6 +92,7 @@ class ModelInfo:
                 training_commit=metadata["training_commit"],
                 metrics=json.loads(metadata["metrics"]),
                 shape=json.loads(metadata["shape"]),
+                precision=metadata.get("precision", "float32"),
             )
         except (KeyError, ValueError) as error:
             raise ModelFileError(f"{path}: metadata are missing or unreadable: {error}") from error
@@ -164,6 +167,23 @@ def read_manifest(folder: Path) -> dict[str, dict[str, object]]:
     if not isinstance(manifest, dict):
         raise ModelFileError(f"{path}: expected an object of models")
     return manifest
+
+
+def enter_in_manifest(path: Path, info: ModelInfo, origin: str) -> None:
+    """Name a model file in the manifest beside it, with its hash; replaces an older entry."""
+    manifest = read_manifest(path.parent)
+    manifest[info.name] = {
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "version": info.version,
+        "origin": origin,
+        "licence": info.licence,
+        "metrics": dict(info.metrics),
+    }
+    target = path.parent / MANIFEST
+    partial = target.with_name(MANIFEST + ".part")
+    partial.write_text(json.dumps(manifest, indent=2) + "\n")
+    os.replace(partial, target)
 
 
 def weights_folder() -> Path:

@@ -1,12 +1,12 @@
 """`poselift train`, `export`, `evaluate` and `import-motion`: arguments in, exit code out."""
 
 import argparse
-import hashlib
 import json
 import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,13 +16,15 @@ from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 from model.errors import InvalidInput
 from model.lifter import READOUTS, Lifter, LiftOptions
-from model.model_files import MANIFEST, ModelInfo, read_manifest
+from model.model_files import ModelInfo, enter_in_manifest
+from model.training import official
 from model.training.baselines import NETWORKS, network_named
 from model.training.checkpoints import averaged_network, grow
 from model.training.datasets.originals import import_arguments, import_command
 from model.training.evaluate import Report, evaluate, look_ahead_errors, mean_pose_errors
 from model.training.export import export
 from model.training.network import NetworkShape, PoseFormer
+from model.training.quantise import int8_path, quantise
 from model.training.recipe import Recipe
 from model.training.recordings import CANONICAL_HEIGHT_M, Recordings, load_recordings
 from model.training.simulate import Simulation
@@ -40,6 +42,7 @@ def run(command: str, arguments: list[str]) -> int:
         "export": (_export_arguments, _export),
         "evaluate": (_evaluate_arguments, _evaluate),
         "import-motion": (import_arguments, import_command),
+        "import-official": (official.import_arguments, official.import_command),
     }
     declare, act = commands[command]
     parser = argparse.ArgumentParser(prog=f"poselift {command}")
@@ -153,6 +156,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", required=True, help="as in 1.0.0")
     parser.add_argument("--validation", type=Path, help="npz to measure the file on")
     parser.add_argument("--float32", action="store_true", help="store weights in full")
+    parser.add_argument("--int8", action="store_true", help="also write NAME-int8.onnx, faster")
     _add_threads(parser)
 
 
@@ -184,8 +188,22 @@ def _export(options: argparse.Namespace) -> None:
         os.replace(candidate, options.output)
     finally:
         candidate.unlink(missing_ok=True)
-    _enter_in_manifest(options.output, info)
+    enter_in_manifest(options.output, info, ORIGIN)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB, equal to torch")
+    if options.int8:
+        _export_int8(options, info)
+
+
+def _export_int8(options: argparse.Namespace, float32: ModelInfo) -> None:
+    target, measure = int8_path(options.output), None
+    if options.validation:
+        recordings = _own(load_recordings([options.validation]))
+        measure = partial(_headline, recordings=recordings)
+    found = quantise(options.output, target, measure)
+    enter_in_manifest(target, found.info, f"{options.output.name} in int8; {ORIGIN}")
+    print(f"{target}: {target.stat().st_size / 1e6:.1f} MB, {found.told(float32.metrics)}")
+    if measure is None:
+        print("its change of error is not known: name recordings with --validation")
 
 
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -248,22 +266,6 @@ def _own(recordings: Recordings, wanted: bool = True) -> Recordings:
     if not keep:
         raise InvalidInput("these recordings hold no sequence of the skeletons asked for")
     return recordings.select(keep)
-
-
-def _enter_in_manifest(path: Path, info: ModelInfo) -> None:
-    manifest = read_manifest(path.parent)
-    manifest[info.name] = {
-        "file": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "version": info.version,
-        "origin": ORIGIN,
-        "licence": info.licence,
-        "metrics": dict(info.metrics),
-    }
-    target = path.parent / MANIFEST
-    partial = target.with_name(MANIFEST + ".part")
-    partial.write_text(json.dumps(manifest, indent=2) + "\n")
-    os.replace(partial, target)
 
 
 def _commit() -> str:

@@ -115,6 +115,7 @@ def _graph(network: PoseFormer, info: ModelInfo) -> onnx.ModelProto:
     _set_sizes(joined, info)
     del joined.metadata_props[:]
     helper.set_model_props(joined, info.to_metadata())
+    del joined.opset_import[1:]  # both halves bring the same
     joined.producer_name = "poselift"
     joined.doc_string = f"{type(network).__name__}; see the metadata"
     return joined

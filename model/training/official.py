@@ -6,6 +6,7 @@ file brings: torch's weights-only reader builds tensors and plain containers, an
 take the place of the pickled NumPy random state. The names are mapped to ours; everything must fit.
 """
 
+import argparse
 import hashlib
 import re
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from model.errors import InvalidInput, ModelFileError
-from model.model_files import ModelInfo
+from model.model_files import ModelInfo, enter_in_manifest
 from model.training.export import export
 from model.training.network import NetworkShape, PoseFormer
 
@@ -89,6 +90,22 @@ def import_official(
     output.parent.mkdir(parents=True, exist_ok=True)
     export(network, info, output, half_storage=False)
     return info
+
+
+def import_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Write a checkpoint of PoseFormer's authors as a model file."
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="weights/NAME.onnx")
+    parser.add_argument("--version", default="1.0.0", help="of the model file")
+    parser.add_argument("--frames", type=int, help="refuse a checkpoint of another f")
+
+
+def import_command(options: argparse.Namespace) -> None:
+    info = import_official(
+        options.checkpoint, options.output, version=options.version, frames=options.frames
+    )
+    enter_in_manifest(options.output, info, origin_of(options.checkpoint))
+    print(f"{options.output}: {info.frames} frames a window, equal to torch")
 
 
 def origin_of(checkpoint: Path) -> str:
