@@ -48,7 +48,7 @@ async def read_body(request: Request, limit: int, stall_s: float) -> bytes:
 
 
 def _too_large(name: str, limit: int) -> TooLarge:
-    return TooLarge(f"{name} has at most {limit / MB:g} MB here; send a shorter one or in parts")
+    return TooLarge(f"{name} has at most {limit / MB:g} MB here; send less at a time")
 
 
 class Lingering:

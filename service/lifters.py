@@ -1,10 +1,13 @@
 """The models of the weights folder, each loaded once, when first asked for."""
 
+import logging
 import threading
 from collections.abc import Mapping
 
 from model import Lifter, ModelFileError, known_models, model_named
 from service.settings import Settings
+
+_log = logging.getLogger("poselift")
 
 
 class Lifters:
@@ -37,5 +40,6 @@ class Lifters:
             try:
                 found[name] = self.get(name)
             except ModelFileError as error:
+                _log.error("model %s: %s", name, error)
                 found[name] = error
         return found

@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     ] = max(1, os.cpu_count() or 1)
     lifts_waiting: Annotated[
         int, Field(ge=0, le=10_000, description="POST /lift requests that wait; more get 503.")
-    ] = 64
+    ] = 32
     videos_at_once: Annotated[
         int, Field(ge=1, le=256, description="Videos that are received or worked on at once.")
     ] = max(1, (os.cpu_count() or 1) // 2)
@@ -57,7 +57,7 @@ class Settings(BaseSettings):
 
     max_body_mb: Annotated[
         float, Field(gt=0, le=4096, description="Longest POST /lift body, in MB (10^6 bytes).")
-    ] = 128
+    ] = 64
     max_frames: Annotated[
         int, Field(ge=1, le=10_000_000, description="Most frames of one POST /lift.")
     ] = 100_000

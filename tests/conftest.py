@@ -83,6 +83,14 @@ def until(ask: Callable[[], httpx.Response], status: int) -> httpx.Response:
         time.sleep(0.02)
 
 
+def until_busy(client: httpx.Client) -> None:
+    """Wait until the server works on another request, beside the one that asks."""
+    end_s = time.monotonic() + 20
+    while "poselift_requests_in_flight 2.0" not in client.get("/metrics").text:
+        assert time.monotonic() < end_s
+        time.sleep(0.02)
+
+
 @pytest.fixture(scope="session")
 def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the server keeps uploads while it works on them."""

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from conftest import ServerStarter, until
+from conftest import ServerStarter, until, until_busy
 
 from model import (
     SKELETONS,
@@ -318,7 +318,9 @@ def test_more_than_may_wait_are_sent_away_for_now(small_server: httpx.Client) ->
     head = b"POST /lift HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
     with socket.create_connection((url.host, url.port or 80)) as slow:
         slow.sendall(head)
-        busy = until(lambda: small_server.post("/lift", json=valid_body()), 503)
+        until_busy(small_server)
+        busy = small_server.post("/lift", json=valid_body())
+        assert busy.status_code == 503
         assert int(busy.headers["retry-after"]) > 0
         assert busy.json()["title"] == "Overloaded"
     until(lambda: small_server.post("/lift", json=valid_body()), 200)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import ServerStarter, until
+from conftest import ServerStarter, until, until_busy
 
+TWO = Path(__file__).resolve().parent / "clips" / "two_people.mp4"
 BOUNDARY = "----poselift"
 HEAD = (
     "POST /video HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n"
@@ -167,7 +168,9 @@ def test_a_full_house_says_when_to_come_back(small_server: httpx.Client) -> None
 
     with connect(small_server) as slow:
         slow.sendall(HEAD.format(length=1000).encode() + part("file", b"text"))
-        busy = until(ask, 503)
+        until_busy(small_server)
+        busy = ask()
+        assert busy.status_code == 503
         assert int(busy.headers["retry-after"]) > 0
     # it left: its place is free at once, long before an upload counts as stalled
     until(ask, 415)
@@ -177,4 +180,17 @@ def test_an_upload_that_stalls_is_ended(small_server: httpx.Client, small_upload
     with connect(small_server) as stalled:
         stalled.sendall(HEAD.format(length=1000).encode() + part("file", b"text"))
         assert stalled.recv(12) == b"HTTP/1.1 408"
+    assert list(small_uploads.iterdir()) == []
+
+
+def test_a_client_that_leaves_frees_its_place(
+    small_server: httpx.Client, small_uploads: Path
+) -> None:
+    """Its video is dropped and its file removed, long before it would have been done."""
+    content = form(part("file", TWO.read_bytes()))
+    with connect(small_server) as leaving:
+        leaving.sendall(HEAD.format(length=len(content)).encode() + content)
+        until_busy(small_server)
+        assert post(small_server, form(part("file", b"text"))).status_code == 503
+    until(lambda: post(small_server, form(part("file", b"text"))), 415)
     assert list(small_uploads.iterdir()) == []
