@@ -118,7 +118,8 @@ def shortened(value: object) -> object:
         return {key: shortened(item) for key, item in value.items()}
     if not isinstance(value, list):
         return value
-    longest = 1 if value and isinstance(value[0], list) else 3
+    nested = bool(value) and isinstance(value[0], list)
+    longest = 3 if not nested else 1 if isinstance(value[0][0], list) else 2
     kept = [shortened(item) for item in value[:longest]]
     return kept if len(kept) == len(value) else [*kept, CUT]
 
