@@ -45,6 +45,7 @@ def _describe(name: str, lifter: Lifter | ModelFileError) -> dict[str, Any]:
         "normalisation": info.normalisation,
         "unit": "metre",
         "readouts": list(info.readouts),
+        "precision": info.precision,
         "height_m": info.height_m,
         "fps": list(info.fps),
         "metrics": dict(info.metrics),

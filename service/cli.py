@@ -11,6 +11,8 @@ TRAINING = {
     "train": "train a model",
     "evaluate": "measure a model on the validation subjects",
     "export": "turn a checkpoint into a model file",
+    "import-motion": "turn original motion capture into recordings to train on",
+    "import-official": "turn a published checkpoint into one of ours",
 }
 INTERRUPTED = 130
 """What shells expect of a program that Ctrl-C ended."""

@@ -94,6 +94,7 @@ class ModelFacts(BaseModel):
     normalisation: str
     unit: str
     readouts: list[str]
+    precision: Annotated[str, Field(description="float32, or int8 where that is faster")]
     height_m: Annotated[float | None, Field(description="the body height that poses have")]
     fps: Annotated[list[float], Field(description="frame rates it was trained for")]
     metrics: dict[str, Any]
