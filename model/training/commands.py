@@ -24,6 +24,7 @@ from model.training.datasets.originals import import_arguments, import_command
 from model.training.evaluate import Report, evaluate, look_ahead_errors, mean_pose_errors
 from model.training.export import export
 from model.training.network import NetworkShape, PoseFormer
+from model.training.noise.command import fit_noise_arguments, fit_noise_command
 from model.training.quantise import int8_path, quantise
 from model.training.recipe import Recipe
 from model.training.recordings import CANONICAL_HEIGHT_M, Recordings, load_recordings
@@ -41,6 +42,7 @@ def run(command: str, arguments: list[str]) -> int:
         "train": (_train_arguments, _train),
         "export": (_export_arguments, _export),
         "evaluate": (_evaluate_arguments, _evaluate),
+        "fit-noise": (fit_noise_arguments, fit_noise_command),
         "import-motion": (import_arguments, import_command),
         "import-official": (official.import_arguments, official.import_command),
     }

@@ -3,31 +3,64 @@
 All spreads are shares of the body's height in the picture.
 """
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from model.training.cameras import Draw
 
+FITTED = "detector_noise.json"
+"""What `poselift fit-noise` wrote; docs/detector-noise.md shows and judges it."""
+
+
+@cache
+def _fitted_values() -> Mapping[str, Any]:
+    text = resources.files("model.training").joinpath(FITTED).read_text()
+    values: Mapping[str, Any] = json.loads(text)["noise"]
+    return values
+
+
+def _fitted(name: str) -> Any:
+    """A field whose default is what was fitted under that name."""
+    return field(default_factory=lambda: _fitted_values()[name])
+
 
 @dataclass(frozen=True)
 class Noise:
-    """How a detector errs; an expert's starting values, to be replaced by a fit to real ones."""
+    """How a detector errs: fitted to a real one where a default is `_fitted`, an expert's values
+    elsewhere. `score_table` holds scores and the error that goes with each, in those of the best.
+    """
 
     clean: float = 0.10  # share of windows without any error
-    spread: tuple[float, float] = (0.002, 0.025)  # log-uniform, per window
-    correlation: tuple[float, float] = (0.70, 0.95)  # between frames at 50 a second
-    white: float = 0.3  # white part, of the spread
+    spread: tuple[float, float] = _fitted("spread")  # log-uniform, per window
+    correlation: tuple[float, float] = _fitted("correlation")  # between frames at 50 a second
+    white: float = _fitted("white")  # white part, of the spread
     bias: float = 0.4  # fixed part, of the spread
-    limb_ends: float = 1.8  # wrists and ankles against hips
-    burst: float = 0.10  # share of windows with a few frames of much larger error
-    swap: float = 0.10  # share of windows with left and right exchanged for a while
-    hidden: float = 3.0  # error of an occluded joint, times
+    joints: Mapping[str, float] = _fitted("joints")  # a joint's error against a hip's
+    burst: float = _fitted("burst")  # share of windows with a few frames of much larger error
+    burst_times: float = _fitted("burst_times")  # how much larger
+    burst_joints: float = _fitted("burst_joints")  # share of the joints that burst
+    burst_longest: int = _fitted("burst_longest")  # frames
+    swap: float = _fitted("swap")  # share of windows with left and right exchanged for a while
+    swap_longest: int = _fitted("swap_longest")  # frames
+    swap_kinds: tuple[float, float, float] = _fitted("swap_kinds")  # shares of legs, arms, all
+    hidden: float = _fitted("hidden")  # error of an occluded joint, times
+    lost: float = _fitted("lost")  # share of windows in which some joints are hardly seen
+    lost_joints: float = _fitted("lost_joints")  # share of the joints of such a window
     drops: float = 0.5  # share of detectors that give no position for what they do not see
-    lost: float = 0.15  # share of windows that lose some joints
-    absent: float = 0.03  # share of windows that lose the whole person for a while
+    absent: float = _fitted("absent")  # share of windows that lose the whole person for a while
     scoreless: float = 0.25  # share of sources without scores
+    scored_alike: float = _fitted("scored_alike")  # share of the others that score as the fitted
+    through_table: float = 0.5  # share of those whose scores went through the table
+    score_table: Mapping[str, tuple[float, ...]] = _fitted("score_table")
+    score_jitter: float = _fitted("score_jitter")  # log-odds, from frame to frame
+    score_offset: float = _fitted("score_offset")  # log-odds, from person to person
 
     @staticmethod
     def none() -> "Noise":
@@ -59,26 +92,24 @@ def detect(
     """Spoil the true points (B, f, J, 2) of joints at depth (B, f, J) m the way detectors do."""
     spoilt = ~draw.chance(noise.clean)[:, None, None]
     height = (points.amax(2) - points.amin(2)).amax(-1).clamp(0.02, 2.0)[..., None]  # (B, f, 1)
-    spread = draw.log_uniform(*noise.spread)[:, None, None] * height * spoilt
-    spread = spread * _joint_factors(joints, noise, points)
-
-    hidden = _hidden(depth, draw) & spoilt
     outside = ((points < 0) | (points > image_size[:, None, None])).any(-1)
-    unsure = hidden | (outside & spoilt)
-    spread = spread * torch.where(unsure, noise.hidden, 1.0) * _burst(points, noise, draw)
+    unseen = (outside | _lost(points, noise, draw)) & spoilt
+    unsure = (_hidden(depth, draw) & spoilt) | unseen
+    times = _joint_factors(joints, noise, points) * torch.where(unsure, noise.hidden, 1.0)
+    times = times * _burst(points, noise, draw)
+    level = draw.log_uniform(*noise.spread)[:, None, None] * spoilt
 
     swapped = _swap(points, joints, noise, draw, spoilt)
     error = _correlated(points, fps, noise, draw)
-    score = _score(spread / height, unsure, noise, draw)
-    seen = ~_lost(points, spoilt, noise, draw)
-    seen &= ~(outside & draw.chance(noise.drops)[:, None, None])
-    return Detections(swapped + error * spread[..., None], score * seen)
+    score = _score(level, times, unsure, noise, draw)
+    seen = ~_absent(points, noise, draw) | ~spoilt
+    seen = seen & ~((unseen | outside) & draw.chance(noise.drops)[:, None, None])
+    return Detections(swapped + error * (level * height * times)[..., None], score * seen)
 
 
 def _joint_factors(joints: tuple[str, ...], noise: Noise, like: Tensor) -> Tensor:
     """How much worse each joint is than a hip."""
-    ends = {"wrist": noise.limb_ends, "ankle": noise.limb_ends, "knee": 1.3, "elbow": 1.4}
-    return like.new_tensor([ends.get(name.split("_")[-1], 1.0) for name in joints])
+    return like.new_tensor([noise.joints.get(name.split("_")[-1], 1.0) for name in joints])
 
 
 def _hidden(depth: Tensor, draw: Draw) -> Tensor:
@@ -88,26 +119,30 @@ def _hidden(depth: Tensor, draw: Draw) -> Tensor:
 
 
 def _spell(draw: Draw, frames: int, share: float, longest: int, device: torch.device) -> Tensor:
-    """Frames (B, f) of one spell of 1..longest frames, in `share` of the windows."""
-    start = draw.whole(1 - longest // 2, frames)
-    length = draw.whole(1, longest + 1)
+    """Frames (B, f) of one spell of 1..longest frames, in `share` of the windows. Short spells
+    are the most frequent, as in what was measured: lengths are log-uniform."""
+    length = draw.log_uniform(1.0, longest + 1.0).floor().clamp(max=longest)
+    first = (draw.uniform(0, 1) * (frames + length - 1)).floor() - length + 1
     time = torch.arange(frames, device=device)
-    inside = (time >= start[:, None]) & (time < (start + length)[:, None])
+    inside = (time >= first[:, None]) & (time < (first + length)[:, None])
     return inside & draw.chance(share)[:, None]
 
 
 def _burst(points: Tensor, noise: Noise, draw: Draw) -> Tensor:
-    frames = _spell(draw, points.shape[1], noise.burst, 6, points.device)
-    joints = draw.chance(0.25, 1, points.shape[2])
-    return torch.where(frames[..., None] & joints, 4.0, 1.0)
+    frames = _spell(draw, points.shape[1], noise.burst, noise.burst_longest, points.device)
+    joints = draw.chance(noise.burst_joints, 1, points.shape[2])
+    return torch.where(frames[..., None] & joints, noise.burst_times, 1.0)
 
 
 def _swap(
     points: Tensor, joints: tuple[str, ...], noise: Noise, draw: Draw, spoilt: Tensor
 ) -> Tensor:
-    """Exchange legs, arms or both sides entirely, for 1-15 frames."""
-    spell = _spell(draw, points.shape[1], noise.swap, 15, points.device)[..., None] & spoilt
-    kind = draw.whole(0, 3)[:, None, None]  # 0 legs, 1 arms, 2 all
+    """Exchange legs, arms or both sides entirely, for some frames."""
+    spell = _spell(draw, points.shape[1], noise.swap, noise.swap_longest, points.device)
+    spell = spell[..., None] & spoilt
+    legs, arms, _ = noise.swap_kinds
+    lot = draw.uniform(0, 1)[:, None, None]
+    kind = (lot >= legs).int() + (lot >= legs + arms).int()  # 0 legs, 1 arms, 2 all
     limb = torch.tensor(
         [0 if name.endswith(_LEGS) else 1 if name.endswith(_ARMS) else 2 for name in joints],
         device=points.device,
@@ -137,20 +172,51 @@ def _correlated(points: Tensor, fps: Tensor, noise: Noise, draw: Draw) -> Tensor
     return torch.stack(slow, dim=1) + white + draw.normal(0, noise.bias, 1, joints, 2)
 
 
-def _score(spread: Tensor, unsure: Tensor, noise: Noise, draw: Draw) -> Tensor:
-    """Lower where the error is larger, by a rule that differs from source to source."""
-    steep = draw.uniform(0.0, 12.0)[:, None, None]
-    wobble = draw.normal(0, 0.04, *spread.shape[1:])
-    told = torch.where(unsure, draw.uniform(0.1, 0.9)[:, None, None], 1.0)
-    score = ((1 - steep * spread).clamp(min=0.1) * told + wobble).clamp(0.05, 1.0)
+def _score(level: Tensor, times: Tensor, unsure: Tensor, noise: Noise, draw: Draw) -> Tensor:
+    """Scores (B, f, J) of errors of `level` (B, 1, 1) times `times` (B, f, J): as the fitted
+    detector gives them, by a rule that differs from source to source, or none at all."""
+    alike = draw.chance(noise.scored_alike)[:, None, None]
+    told = _told_score(level * times, unsure, draw)
+    score = torch.where(alike, _fitted_score(times * (level > 0) + (level == 0), noise, draw), told)
     silent = draw.chance(noise.scoreless)[:, None, None]
     return torch.where(silent, 1.0, score)
 
 
-def _lost(points: Tensor, spoilt: Tensor, noise: Noise, draw: Draw) -> Tensor:
-    """Joints (B, f, J) that the detector does not give at all."""
+def _told_score(spread: Tensor, unsure: Tensor, draw: Draw) -> Tensor:
+    """Lower where the error is larger, more or less steeply."""
+    steep = draw.uniform(0.0, 12.0)[:, None, None]
+    wobble = draw.normal(0, 0.04, *spread.shape[1:])
+    told = torch.where(unsure, draw.uniform(0.1, 0.9)[:, None, None], 1.0)
+    return ((1 - steep * spread).clamp(min=0.1) * told + wobble).clamp(0.05, 1.0)
+
+
+def _fitted_score(times: Tensor, noise: Noise, draw: Draw) -> Tensor:
+    """The score that goes with an error `times` that of a hip, raw or through the table."""
+    scores, errors = (times.new_tensor(noise.score_table[name]) for name in ("scores", "times"))
+    frames, joints = times.shape[1:]
+    odds = torch.logit(_interpolate(times, errors.flip(0), scores.flip(0)), eps=1e-5)
+    odds = odds + draw.normal(0, noise.score_offset, 1, joints)
+    raw = (odds + draw.normal(0, noise.score_jitter, frames, joints)).sigmoid()
+    reliability = 1 / _interpolate(raw, scores, errors)
+    through = draw.chance(noise.through_table)[:, None, None]
+    return torch.where(through, reliability, raw).clamp(0.005, 1.0)
+
+
+def _interpolate(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Linear between rising x (K,) with y (K,); held beyond the ends."""
+    at = at.clamp(float(x[0]), float(x[-1]))
+    right = torch.searchsorted(x, at.contiguous()).clamp(1, len(x) - 1)
+    share = (at - x[right - 1]) / (x[right] - x[right - 1])
+    return torch.lerp(y[right - 1], y[right], share)
+
+
+def _lost(points: Tensor, noise: Noise, draw: Draw) -> Tensor:
+    """Joints (B, f, J) that the detector hardly sees: placed badly, or not at all."""
     frames, joints = points.shape[1:3]
-    some = _spell(draw, frames, noise.lost, 2 * frames, points.device)[..., None]
-    some = some & draw.chance(0.2, 1, joints)
-    person = _spell(draw, frames, noise.absent, 8, points.device)[..., None]
-    return (some | person) & spoilt
+    spell = _spell(draw, frames, noise.lost, 2 * frames, points.device)[..., None]
+    return spell & draw.chance(noise.lost_joints, 1, joints)
+
+
+def _absent(points: Tensor, noise: Noise, draw: Draw) -> Tensor:
+    """Frames (B, f, 1) without the person."""
+    return _spell(draw, points.shape[1], noise.absent, 8, points.device)[..., None]

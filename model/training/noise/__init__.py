@@ -1,0 +1,1 @@
+"""What a detector really does, measured on clips, for training to simulate."""

@@ -1,0 +1,116 @@
+"""A clip -> what a detector says of each person in it, frame by frame: what the noise fit reads."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+
+from model.detectors import Person, open_detector
+from model.errors import InvalidInput
+from model.frames import open_video
+from model.skeleton import COCO17, Skeleton
+from model.tracker import Tracker
+
+MAX_PEOPLE = 4
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person of one clip, as the detector gave them.
+
+    frames (T,) counted in the clip, rising; xy (T, 17, 2) px and score (T, 17), COCO-17; image_size
+    (width, height) px. Raises InvalidInput.
+    """
+
+    clip: str
+    person: int
+    fps: float
+    image_size: tuple[int, int]
+    frames: NDArray[np.int64]
+    xy: Float64
+    score: Float64
+
+    def __post_init__(self) -> None:
+        expected = (len(self.frames), len(COCO17.joints))
+        if self.xy.shape != (*expected, 2) or self.score.shape != expected:
+            raise InvalidInput(
+                f"{self.clip}: a track of {len(self.frames)} frames has xy {(*expected, 2)} and "
+                f"score {expected}, got {self.xy.shape} and {self.score.shape}"
+            )
+        if not (np.isfinite(self.xy).all() and np.isfinite(self.score).all()):
+            raise InvalidInput(f"{self.clip}: keypoints and scores must be finite")
+
+    @cached_property
+    def height_px(self) -> Float64:
+        """Longer side of the box around the joints (T,), the median over about a second: the
+        measure that the simulated noise is relative to."""
+        sides = (self.xy.max(axis=1) - self.xy.min(axis=1)).max(axis=-1)
+        height: Float64 = median_filter(sides, size=2 * round(self.fps / 2) + 1, mode="nearest")
+        return np.maximum(height, 1.0)
+
+    @cached_property
+    def runs(self) -> list[slice]:
+        """Rows whose frames follow each other."""
+        starts = [0, *(np.flatnonzero(np.diff(self.frames) != 1) + 1), len(self.frames)]
+        return [slice(int(a), int(b)) for a, b in pairwise(starts)]
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """detector (name, version) and the people that it saw in a clip."""
+
+    detector: tuple[str, str]
+    tracks: list[Track]
+
+
+def watch(clip: Path, detector: str) -> Sightings:
+    """Detect and follow the people of a clip.
+
+    Raises InvalidInput where nobody is in it, and what open_video and open_detector raise.
+    """
+    with open_video(clip) as video, closing(open_detector(detector, MAX_PEOPLE)) as opened:
+        found = [opened.detect(frame.image, frame.time_s) for frame in video.frames()]
+        info = video.read_info
+        said, skeleton = (opened.name, opened.version), opened.skeleton
+    size = (info.width, info.height)
+    return Sightings(said, follow(clip.stem, found, skeleton, info.fps, size))
+
+
+def follow(
+    clip: str,
+    found: Sequence[Sequence[Person]],
+    skeleton: Skeleton,
+    fps: float,
+    image_size: tuple[int, int],
+) -> list[Track]:
+    """The people of each frame -> one Track each. Raises InvalidInput where nobody stays."""
+    seen: dict[int, dict[int, Person]] = {}
+    tracker = Tracker(fps, MAX_PEOPLE)
+    for frame, people in enumerate(found):
+        for id, person in tracker.update(people):
+            seen.setdefault(id, {})[frame] = person
+        for earlier in tracker.recovered:
+            seen.setdefault(earlier.id, {})[earlier.frame] = earlier.person
+    if not seen:
+        raise InvalidInput(f"{clip}: nobody is seen in its {len(found)} frames")
+    joints = [skeleton.index(name) for name in COCO17.joints]
+    return [
+        Track(
+            clip,
+            id,
+            fps,
+            image_size,
+            frames=np.array(sorted(people), np.int64),
+            xy=np.array([people[f].xy[joints] for f in sorted(people)], np.float64),
+            score=np.array([people[f].score[joints] for f in sorted(people)], np.float64),
+        )
+        for id, people in sorted(seen.items())
+    ]
