@@ -36,15 +36,6 @@ def read_pickled(path: Path, key: str) -> Mapping[str, Any]:
     return value
 
 
-def holds(path: Path, key: str) -> bool:
-    """Whether an npz has that field; False for any other file."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return f"{key}.npy" in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
-        return False
-
-
 class _ArraysOnly(pickle.Unpickler):
     """NumPy 1 and 2 keep the same functions in modules of different names, so only the last part
     of the name counts; what is handed out is always NumPy's own."""
