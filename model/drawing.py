@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -77,17 +76,23 @@ def stroke(
     width_px: float,
 ) -> None:
     """A straight line with round ends, antialiased."""
+    import cv2  # here and below: only those who draw wait for it
+
     thickness = max(1, round(width_px))
     cv2.line(picture, _fixed(start), _fixed(end), colour, thickness, cv2.LINE_AA, _FRACTION_BITS)
 
 
 def hairlines(picture: Picture, lines: Points, colour: Colour) -> None:
     """Many thin lines of one colour: (N, 2, 2) px, their two ends."""
+    import cv2
+
     fixed = np.round(np.clip(lines, -_FAR_PX, _FAR_PX) * 2**_FRACTION_BITS).astype(np.int32)
     cv2.polylines(picture, list(fixed), False, colour, 1, cv2.LINE_AA, _FRACTION_BITS)
 
 
 def dot(picture: Picture, at: Points, radius_px: float, colour: Colour) -> None:
+    import cv2
+
     radius = round(radius_px * 2**_FRACTION_BITS)
     cv2.circle(picture, _fixed(at), radius, colour, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
 

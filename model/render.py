@@ -8,7 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 from av.container import OutputContainer
 from av.video.frame import VideoFrame
@@ -66,6 +65,8 @@ def film_size(width: int, height: int) -> tuple[int, int]:
 
 def _film(frame: Frame, result: VideoResult, size: tuple[int, int]) -> Picture:
     """The frame with the skeletons of the people in it."""
+    import cv2  # here: only those who draw wait for it
+
     scale = size[1] / frame.image.shape[0]
     # averaging areas is only worth its time where pixels would be left out
     filtering = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR

@@ -1,9 +1,12 @@
 """Who may import whom (docs/architecture.md), proved in fresh interpreters and in the source."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -96,6 +99,23 @@ def test_the_library_does_not_reach_into_training() -> None:
 def test_every_public_name_exists() -> None:
     assert [name for name in model.__all__ if not hasattr(model, name)] == []
     assert len(set(model.__all__)) == len(model.__all__)
+
+
+def test_whatever_is_imported_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    lists = [project["project"]["dependencies"], *project["dependency-groups"].values()]
+    lists += project["project"]["optional-dependencies"].values()
+    pinned = {distribution(re.split(r"[\[=]", line)[0]) for lines in lists for line in lines}
+    found = {top(m) for _, tree in sources("model", "service", "tests") for m, _ in imports(tree)}
+    others = found - {"model", "service", "tests", "conftest"} - set(sys.stdlib_module_names)
+    carriers = packages_distributions()
+    loose = [m for m in others if not {distribution(d) for d in carriers.get(m, [m])} & pinned]
+    assert loose == []
+
+
+def distribution(name: str) -> str:
+    """A distribution's name as its metadata and pins spell it alike."""
+    return name.lower().replace("_", "-")
 
 
 def test_the_architecture_page_names_every_file() -> None:
