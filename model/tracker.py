@@ -1,9 +1,8 @@
 """The people of each frame -> who is who over time.
 
 One assignment a frame (Hungarian) between the people known and the people seen, by the distance of
-their keypoints in body sizes, each known person moved on at their own speed. Trackers in libraries
-work on boxes, which overlap too much where people stand close together, and none that takes
-keypoints fits this project's NumPy; SciPy's assignment is all that is needed.
+their keypoints in body sizes, each known person moved on at their own speed. SciPy's assignment is
+all it takes: tracking libraries work on boxes, which overlap too much where people stand close.
 """
 
 from collections import deque
@@ -14,7 +13,7 @@ from itertools import count
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from model.detectors import Person
+from model.detectors import Person, distance, is_same
 from model.sequences import Float32
 
 CONFIRM_S = 0.15
@@ -26,14 +25,8 @@ BRIDGE_S = 1.0
 REACH = 0.4
 REACH_PER_S = 1.5
 """How far from where they are expected a person may be seen, in body sizes."""
-DUPLICATE_DISTANCE = 0.3
-DUPLICATE_OVERLAP = 0.7
-"""Detectors see one person twice, or a part of one as another. So nobody is new who is nearer than
-this to somebody else, in body sizes, or lies within another's box by more than this share.
-"""
 PREDICT_S = 0.2
 """For how long a lost person is taken to move on as before."""
-VISIBLE_SCORE = 0.3
 
 _SMOOTHING = 0.3
 
@@ -100,7 +93,7 @@ class Tracker:
         """Give people to the tracks that they belong to; the others are returned."""
         if not tracks or not people:
             return people
-        costs = np.array([[t.distance(p, self._frame) for p in people] for t in tracks])
+        costs = np.array([[t.distance_to(p, self._frame) for p in people] for t in tracks])
         reach = [REACH + REACH_PER_S * (self._frame - t.last_frame) / self._fps for t in tracks]
         allowed = costs <= np.array(reach)[:, None]
         rows, columns = linear_sum_assignment(np.where(allowed, costs, 1e3))
@@ -132,23 +125,19 @@ class Tracker:
 
 @dataclass(eq=False)
 class _Track:
-    """One person followed: where, how fast (px a frame) and how large (px) they were last."""
+    """One person followed: where they were last and how fast (px a frame)."""
 
     person: Person
     last_frame: int
     predict_frames: int
     id: int = 0
     frames_seen: int = 1
-    size: float = 0.0
     speed: Float32 = field(default_factory=lambda: np.zeros(2, np.float32))
     earlier: deque[tuple[int, Person]] = field(default_factory=deque)
 
-    def __post_init__(self) -> None:
-        self.size = body_size(self.person)
-
-    def distance(self, person: Person, frame: int) -> float:
+    def distance_to(self, person: Person, frame: int) -> float:
         """From where this one is expected to `person`, in body sizes."""
-        return _distance_px(self.expected(frame), person) / max(self.size, body_size(person))
+        return distance(self.expected(frame), person)
 
     def expected(self, frame: int) -> Person:
         """As last seen, moved on."""
@@ -161,47 +150,14 @@ class _Track:
             self.earlier.append((self.last_frame, self.person))
         step = np.median(person.xy - self.person.xy, axis=0) / (frame - self.last_frame)
         self.speed = self.speed + _SMOOTHING * (step - self.speed)
-        self.size += _SMOOTHING * (body_size(person) - self.size)
         self.person, self.last_frame = person, frame
         self.frames_seen += 1
-
-
-def body_size(person: Person) -> float:
-    """Diagonal of the box around the visible joints, px; at least 1."""
-    low, high = _box(person)
-    return max(1.0, float(np.linalg.norm(high - low)))
-
-
-def _box(person: Person) -> tuple[Float32, Float32]:
-    """Least and greatest x, y of the visible joints; of all, where none is visible."""
-    visible = person.score >= VISIBLE_SCORE
-    xy = person.xy[visible] if visible.any() else person.xy
-    return xy.min(axis=0), xy.max(axis=0)
-
-
-def _distance_px(a: Person, b: Person) -> float:
-    """Mean distance of their joints, weighted by how well both are seen."""
-    weight = np.minimum(a.score, b.score) + 1e-6
-    return float(np.average(np.linalg.norm(a.xy - b.xy, axis=-1), weights=weight))
-
-
-def _overlap(a: Person, b: Person) -> float:
-    """Share of the smaller one's box that lies in the other's."""
-    (low_a, high_a), (low_b, high_b) = _box(a), _box(b)
-    common = np.prod(np.maximum(np.minimum(high_a, high_b) - np.maximum(low_a, low_b), 0))
-    smaller = min(np.prod(high_a - low_a), np.prod(high_b - low_b))
-    return float(common / max(smaller, 1.0))
-
-
-def _is_same(a: Person, b: Person) -> bool:
-    distance = _distance_px(a, b) / max(body_size(a), body_size(b))
-    return distance < DUPLICATE_DISTANCE or _overlap(a, b) > DUPLICATE_OVERLAP
 
 
 def _newcomers(people: Sequence[Person], known: Sequence[Person]) -> list[Person]:
     """Those who are neither one of the known nor one of each other; the larger is kept."""
     kept: list[Person] = []
-    for person in sorted(people, key=body_size, reverse=True):
-        if not any(_is_same(person, other) for other in (*known, *kept)):
+    for person in sorted(people, key=Person.size, reverse=True):
+        if not any(is_same(person, other) for other in (*known, *kept)):
             kept.append(person)
     return kept

@@ -1,4 +1,4 @@
-"""MediaPipe's multi-person PoseLandmarker, from the model files inside its own wheel.
+"""MediaPipe's PoseLandmarker for several people, from the model files inside its own wheel.
 
 Nothing is downloaded. The landmarker wants a bundle of two models that say how their input is
 normalised; the wheel holds the models without that, and a writer that adds it.
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.detectors import Person
+from model.detectors.following import PeopleFollower
 from model.errors import DetectorUnavailable
 from model.skeleton import BLAZEPOSE33
 
@@ -38,36 +39,62 @@ _STDERR = threading.Lock()
 
 
 class MediaPipeDetector:
-    """BlazePose's 33 points of up to `max_people` people, on the CPU.
+    """BlazePose's 33 points of up to `max_people` people, on the CPU; one picture costs about one
+    look at each person (20 to 30 ms on one core).
 
-    A score is MediaPipe's visibility: how sure it is that the point lies in the picture and is not
+    A score is MediaPipe's visibility: how sure it is that the point lies in the picture and not
     hidden. Points outside the picture are kept where MediaPipe guesses them, with a low score.
     """
 
     name = "mediapipe"
     skeleton = BLAZEPOSE33
-    _has_chattered = False
 
     def __init__(self, max_people: int):
-        self._mediapipe = _load_mediapipe()
+        mediapipe = _load_mediapipe()
         self.version = metadata.version("mediapipe")
-        self._landmarker = _open_landmarker(_bundle(self.version), max_people)
+        bundle = _bundle(self.version)
+        self._follower = PeopleFollower(
+            search=_Landmarker(mediapipe, bundle, "IMAGE", max_people),
+            open_look=lambda: _Landmarker(mediapipe, bundle, "VIDEO", 1),
+            max_people=max_people,
+        )
         self._last_ms = -1
 
     def detect(self, image: NDArray[np.uint8], time_s: float) -> list[Person]:
-        # the landmarker refuses a time that does not move on
+        # landmarkers refuse a time that does not move on
         self._last_ms = max(round(time_s * 1000), self._last_ms + 1)
-        picture = self._mediapipe.Image(
-            image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image)
+        return self._follower.detect(image, self._last_ms)
+
+    def close(self) -> None:
+        self._follower.close()
+
+
+class _Landmarker:
+    """The Tasks PoseLandmarker. IMAGE mode finds people anew each time, VIDEO mode follows them."""
+
+    _has_met_someone = False
+
+    def __init__(self, mediapipe: ModuleType, bundle: bytes, mode: str, people: int):
+        self._mediapipe = mediapipe
+        self._landmarker = _open_landmarker(bundle, mode, people)
+        self._in_video = mode == "VIDEO"
+
+    def __call__(self, picture: NDArray[np.uint8], time_ms: int) -> list[Person]:
+        image = self._mediapipe.Image(
+            image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(picture)
         )
-        # the first person that the process meets makes it write one more line
-        with nullcontext() if self._has_chattered else _chatter_held_back():
-            found = self._landmarker.detect_for_video(picture, self._last_ms).pose_landmarks
-        if found:
-            MediaPipeDetector._has_chattered = True
-        height, width = image.shape[:2]
+        # the first person that a process meets makes it write one more line
+        with nullcontext() if _Landmarker._has_met_someone else _chatter_held_back():
+            found = self._find(image, time_ms).pose_landmarks
+        _Landmarker._has_met_someone |= bool(found)
+        height, width = picture.shape[:2]
         people = (_person(points, width, height) for points in found)
         return [person for person in people if person is not None]
+
+    def _find(self, image: Any, time_ms: int) -> Any:
+        if self._in_video:
+            return self._landmarker.detect_for_video(image, time_ms)
+        return self._landmarker.detect(image)
 
     def close(self) -> None:
         self._landmarker.close()
@@ -90,13 +117,13 @@ def _load_mediapipe() -> ModuleType:
         ) from error
 
 
-def _open_landmarker(bundle: bytes, max_people: int) -> Any:
+def _open_landmarker(bundle: bytes, mode: str, people: int) -> Any:
     tasks = import_module("mediapipe.tasks.python")
     delegate = tasks.BaseOptions.Delegate.CPU
     options = tasks.vision.PoseLandmarkerOptions(
         base_options=tasks.BaseOptions(model_asset_buffer=bundle, delegate=delegate),
-        running_mode=tasks.vision.RunningMode.VIDEO,
-        num_poses=max_people,
+        running_mode=tasks.vision.RunningMode[mode],
+        num_poses=people,
     )
     try:
         with _chatter_held_back():
