@@ -25,7 +25,8 @@ REFERENCE_FPS = 50.0
 OUTLIER = 5.0
 """Spreads beyond which an error is a burst, not noise."""
 NEARLY = 1.25
-"""Times the least misfit: what counts as fitting nearly as well."""
+TOLERANCE = 0.02
+"""A fit is nearly as good within these times the least misfit, and this much of correlation."""
 
 _MAD_TO_SPREAD = 1.4826
 _RHO = np.round(np.arange(0.0, 0.99, 0.02), 2)
@@ -36,7 +37,8 @@ _WHITE = np.concatenate([np.round(np.arange(0.0, 2.01, 0.05), 2), [3.0, 5.0, 10.
 class Correlation:
     """Noise = slow (unit spread, correlation rho over 1/50 s) + white (spread `white`).
 
-    plausible is the range of rho that fits nearly as well, each with its own best white; passed
+    plausible is the range of rho that fits nearly as well, each with its own best white: wide,
+    since within the filter's length a slow process shows little but the size of its steps. passed
     maps a frame rate to the share of that noise's spread that the filter lets through.
     """
 
@@ -44,6 +46,11 @@ class Correlation:
     plausible: tuple[float, float]
     white: float
     passed: Mapping[float, float]
+
+    @property
+    def white_per_step(self) -> float:
+        """White spread over that of the slow part's step in 1/50 s: what one view does show."""
+        return self.white / float(np.sqrt(1 - self.rho**2))
 
 
 def window_frames(fps: float) -> int:
@@ -87,7 +94,8 @@ def fit_correlation(seen: Mapping[float, tuple[Float64, int]]) -> Correlation:
     """Frame rate -> (autocorrelation of residuals, how many) -> the noise that fits best."""
     misfits = np.array([[_misfit(seen, rho, white) for white in _WHITE] for rho in _RHO])
     best_rho, best_white = np.unravel_index(misfits.argmin(), misfits.shape)
-    near = _RHO[misfits.min(axis=1) <= NEARLY * misfits.min()]
+    tolerance = LAGS * TOLERANCE**2 * sum(count for _, count in seen.values())
+    near = _RHO[misfits.min(axis=1) <= NEARLY * misfits.min() + tolerance]
     rho, white = float(_RHO[best_rho]), float(_WHITE[best_white])
     passed = {fps: _expected(fps, rho, white)[1] for fps in seen}
     return Correlation(rho, (float(near.min()), float(near.max())), white, passed)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model.errors import InvalidInput
 from model.skeleton import COCO17
-from model.training.noise.fast_error import residuals, spread, window_frames
+from model.training.noise.fast_error import OUTLIER, residuals, spread, window_frames
 from model.training.noise.swaps import Spell, spells, swap_path, unswapped
 from model.training.noise.tracks import Float64, Track
 
@@ -72,7 +72,7 @@ class PersonErrors:
         """(N, 17): errors in spreads of their kind where noise does not reach, else 0; `passed` is
         the share of a spread that the filter lets through."""
         sizes = np.linalg.norm(self.errors, axis=-1) / (self.joint_spreads[_KIND] / passed)
-        return np.where(sizes > BURST, sizes, 0.0)
+        return np.where(sizes > max(BURST, OUTLIER * passed), sizes, 0.0)
 
 
 def people_of(tracks: Sequence[Track]) -> tuple[PersonErrors, ...]:

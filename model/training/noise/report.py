@@ -114,6 +114,10 @@ def _figures(fit: NoiseFit) -> dict[str, tuple[Any, str]]:
         "slow correlation": (fit.correlation.rho, "over 1/50 s"),
         "slow correlation, plausible": (list(fit.correlation.plausible), "over 1/50 s"),
         "white": (fit.correlation.white, "of the slow part's spread"),
+        "white, against steps": (
+            round(fit.correlation.white_per_step, 2),
+            "of the spread of the slow part's step in 1/50 s",
+        ),
         "swap lengths": (lengths, "frames, each spell"),
         "burst lengths": (sorted(fit.bursts.frames), "frames, each spell"),
         "burst joints": (round(fit.bursts.joints, 3), "share of a frame's joints during a burst"),
