@@ -37,8 +37,10 @@ def n_mpjpe(predicted: Floats, true: Floats) -> float:
 
 
 def mpjve(predicted: Floats, true: Floats, fps: float) -> float:
-    """Mean per-joint velocity error over consecutive frames (T, J, 3): mm/s."""
-    return mpjpe(np.diff(predicted, axis=0), np.diff(true, axis=0)) * fps
+    """Mean per-joint velocity error over consecutive frames (T, J, 3): mm/s. Steps from or to a
+    frame whose truth is NaN do not count."""
+    errors = joint_errors(np.diff(predicted, axis=0), np.diff(true, axis=0))
+    return float(np.nanmean(errors)) * fps
 
 
 def pck(predicted: Floats, true: Floats, threshold_mm: float = PCK_THRESHOLD_MM) -> float:

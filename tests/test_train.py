@@ -19,7 +19,7 @@ from model.training.commands import run
 from model.training.network import NetworkShape, PoseFormer, Readouts
 from model.training.recipe import Recipe, pose_loss, rate_at
 from model.training.recordings import load_recordings
-from model.training.simulate import Simulation, batches
+from model.training.simulate import Simulation
 from model.training.train import Trainer, train
 
 SHAPE = NetworkShape(
@@ -34,14 +34,7 @@ def trainer(windows: int) -> Trainer:
 
 
 def losses(one: Trainer, file: Path, steps: int) -> list[float]:
-    source = batches(
-        load_recordings([file]),
-        Simulation(),
-        frames=3,
-        frame_step=1,
-        batch=16,
-        generator=one.generator,
-    )
+    source = one.windows_of(load_recordings([file]), Simulation())
     return [one.step(next(source)).item() for _ in range(steps)]
 
 
@@ -65,7 +58,7 @@ def test_sigterm_saves_and_ends(recordings_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "run.pt"
     one = trainer(10_000_000)
     threading.Timer(1.5, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
-    train(one, load_recordings([recordings_file]), Simulation(), path)
+    train(one, one.windows_of(load_recordings([recordings_file]), Simulation()), path)
     assert 0 < one.windows < 10_000_000
     assert load_checkpoint(path)["windows"] == one.windows
 

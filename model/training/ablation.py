@@ -123,6 +123,7 @@ def _trained(
     trainer = Trainer(network, recipe, Fabric(accelerator="cpu", devices=1))
     if path.exists():
         trainer.resume(path)
-    train(trainer, recordings, variant.change(judged), path, Validation(validation, judged))
+    source = trainer.windows_of(recordings, variant.change(judged))
+    train(trainer, source, path, Validation(validation, judged))
     found: dict[str, float] = load_checkpoint(path)["history"][-1]
     return found

@@ -21,7 +21,13 @@ from model.training import official
 from model.training.baselines import NETWORKS, network_named
 from model.training.checkpoints import averaged_network, grow
 from model.training.datasets.originals import import_arguments, import_command
-from model.training.evaluate import Report, evaluate, look_ahead_errors, mean_pose_errors
+from model.training.evaluate import (
+    Report,
+    clips,
+    evaluate,
+    look_ahead_errors,
+    mean_pose_errors,
+)
 from model.training.export import export
 from model.training.network import NetworkShape, PoseFormer
 from model.training.noise.command import fit_noise_arguments, fit_noise_command
@@ -100,7 +106,8 @@ def _train(options: argparse.Namespace) -> None:
     if options.output.exists():
         trainer.resume(options.output)
         print(f"going on from {options.output} at {trainer.windows} windows")
-    train(trainer, recordings, Simulation(), options.output, validation)
+    source = trainer.windows_of(recordings, Simulation())
+    train(trainer, source, options.output, validation)
 
 
 def _recipe(options: argparse.Namespace, recordings: Recordings) -> Recipe:
@@ -231,11 +238,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     rows: dict[str, Report] = {}
     ahead: dict[str, dict[int, float]] = {}
     for kind, simulation in _conditions().items():
-        rows[kind] = evaluate(lifter, recordings, simulation, asked, fps=options.fps)
-        mean = mean_pose_errors(lifter, recordings, simulation, fps=options.fps)
-        rows[f"{kind}, mean pose"] = mean
+        filmed = list(clips(recordings, simulation, fps=options.fps))
+        rows[kind] = evaluate(lifter, filmed, asked)
+        rows[f"{kind}, mean pose"] = mean_pose_errors(lifter, filmed)
         if options.look_ahead:
-            ahead[kind] = look_ahead_errors(lifter, recordings, simulation, fps=options.fps)
+            ahead[kind] = look_ahead_errors(lifter, filmed)
     print(errors_table(rows, actions=options.actions))
     if ahead:
         print("\n" + look_ahead_table(ahead))
@@ -257,7 +264,7 @@ def _headline(path: Path, recordings: Recordings) -> dict[str, float]:
     lifter = Lifter.load(path)
     metrics = {}
     for kind, simulation in _conditions().items():
-        mean = evaluate(lifter, recordings, simulation).mean
+        mean = evaluate(lifter, clips(recordings, simulation)).mean
         for name in ("mpjpe", "p_mpjpe", "n_mpjpe"):
             metrics[f"{kind} {name} mm"] = round(mean[name], 1)
     return metrics

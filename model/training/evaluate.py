@@ -5,7 +5,7 @@ becomes pixels, and goes through `Lifter.lift`; the poses are compared in camera
 first averaged over each person's clips, then over people: one person must not be the average.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from model.training.simulate import Sight, Simulation, look
 CLIP_FRAMES = 100
 LONG_SIDE_PX = 1920
 _CLIPS_AT_ONCE = 16
+_WEIGHT = "frames"
 
 Floats = NDArray[np.floating[Any]]
 
@@ -81,52 +82,44 @@ class Report:
     mean_over_actions: dict[str, float]
 
 
-def evaluate(
-    lifter: Lifter,
-    recordings: Recordings,
-    simulation: Simulation,
-    options: LiftOptions | None = None,
-    *,
-    fps: float = 50.0,
-) -> Report:
+def evaluate(lifter: Lifter, filmed: Iterable[Clip], options: LiftOptions | None = None) -> Report:
     """Lift every clip as `options` say (but for the focal length, which is each clip's)."""
     options = options or LiftOptions()
     found = []
-    for clip in tqdm(clips(recordings, simulation, fps=fps), unit="clip", leave=False):
+    for clip in tqdm(filmed, unit="clip", leave=False):
         poses = lifter.lift(clip.keypoints, replace(options, focal_px=clip.focal_px))
-        found.append((clip, _errors(poses.xyz, clip, fps)))
+        found.append((clip, _errors(poses.xyz, clip)))
     return _report(found)
 
 
-def mean_pose_errors(
-    lifter: Lifter, recordings: Recordings, simulation: Simulation, *, fps: float = 50.0
-) -> Report:
+def mean_pose_errors(lifter: Lifter, filmed: Iterable[Clip]) -> Report:
     """The errors of always answering the mean pose of these very clips, turned to the person: what
     a model that learnt nothing but where the person is would reach."""
-    filmed = list(clips(recordings, simulation, fps=fps))
+    filmed = list(filmed)
     turns = [lifter.prepare(c.keypoints, c.focal_px).rotation for c in filmed]
     turned = [turn(c.xyz, r) for c, r in zip(filmed, turns, strict=True)]
-    mean = np.concatenate(turned).mean(axis=0)
+    mean = np.nanmean(np.concatenate(turned), axis=0)
     pairs = zip(filmed, turns, strict=True)
-    return _report([(clip, _errors(turn_back(mean, r), clip, fps)) for clip, r in pairs])
+    return _report([(clip, _errors(turn_back(mean, r), clip)) for clip, r in pairs])
 
 
-def look_ahead_errors(
-    lifter: Lifter, recordings: Recordings, simulation: Simulation, *, fps: float = 50.0
-) -> dict[int, float]:
+def look_ahead_errors(lifter: Lifter, filmed: Iterable[Clip]) -> dict[int, float]:
     """MPJPE (mm) of the dense readout against how many frames after the answered one were seen:
     0 is an answer at once, f // 2 has as much future as the centre readout. Only windows that lie
     within their clip count. Mean over people."""
     people: dict[str, list[NDArray[np.float64]]] = {}
-    for clip in clips(recordings, simulation, fps=fps):
+    for clip in filmed:
         prepared = lifter.prepare(clip.keypoints, clip.focal_px)
         half = lifter.window.past
-        centres = np.arange(half, CLIP_FRAMES - half)
+        centres = np.arange(half, len(clip.xyz) - half)
+        if not len(centres):
+            continue
         dense = lifter.run(lifter.window.over(prepared.inputs, centres)).dense
         if dense is None:
             raise InvalidInput(f"model {lifter.name} has no dense readout")
         true = lifter.window.over(turn(clip.xyz, prepared.rotation), centres)
-        people.setdefault(clip.person, []).append(joint_errors(dense, true).mean(axis=(0, 2)))
+        errors = np.nanmean(joint_errors(dense, true), axis=(0, 2))
+        people.setdefault(clip.person, []).append(errors)
     by_token = np.mean([np.mean(rows, axis=0) for rows in people.values()], axis=0)
     return {ahead: float(by_token[-1 - ahead]) for ahead in range(lifter.frames)}
 
@@ -137,8 +130,8 @@ def _report(found: list[tuple[Clip, dict[str, float]]]) -> Report:
     for clip, errors in found:
         people.setdefault(clip.person, []).append(errors)
         actions.setdefault(clip.action, []).append(errors)
-    by_person = {name: _mean(rows) for name, rows in sorted(people.items())}
-    by_action = {name: _mean(rows) for name, rows in sorted(actions.items())}
+    by_person = {name: _over_frames(rows) for name, rows in sorted(people.items())}
+    by_action = {name: _over_frames(rows) for name, rows in sorted(actions.items())}
     return Report(
         mean=_mean(list(by_person.values())),
         people=by_person,
@@ -177,17 +170,28 @@ def _clip(sight: Sight, row: int, recordings: Recordings, index: int, fps: float
     )
 
 
-def _errors(xyz: Floats, clip: Clip, fps: float) -> dict[str, float]:
-    xyz = np.broadcast_to(xyz, clip.xyz.shape)
+def _errors(xyz: Floats, clip: Clip) -> dict[str, float]:
+    """Over the frames whose truth is known; their number stands beside, as the clip's weight."""
+    known = np.isfinite(clip.xyz).all(axis=(-2, -1))
+    poses = np.broadcast_to(xyz, clip.xyz.shape)
+    found, true = poses[known], clip.xyz[known]
     return {
-        "mpjpe": mpjpe(xyz, clip.xyz),
-        "p_mpjpe": p_mpjpe(xyz, clip.xyz),
-        "n_mpjpe": n_mpjpe(xyz, clip.xyz),
-        "mpjve": mpjve(xyz, clip.xyz, fps),
-        "pck150": pck(xyz, clip.xyz),
-        "auc": auc(xyz, clip.xyz),
-        "height_unknown_mpjpe": mpjpe(xyz, clip.xyz * clip.size),
+        "mpjpe": mpjpe(found, true),
+        "p_mpjpe": p_mpjpe(found, true),
+        "n_mpjpe": n_mpjpe(found, true),
+        "mpjve": mpjve(poses, clip.xyz, clip.keypoints.fps),
+        "pck150": pck(found, true),
+        "auc": auc(found, true),
+        "height_unknown_mpjpe": mpjpe(found, true * clip.size),
+        _WEIGHT: float(known.sum()),
     }
+
+
+def _over_frames(rows: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of several clips, each counting by its frames."""
+    weights = [row[_WEIGHT] for row in rows]
+    names = [name for name in rows[0] if name != _WEIGHT]
+    return {n: float(np.average([row[n] for row in rows], weights=weights)) for n in names}
 
 
 def _mean(rows: list[dict[str, float]]) -> dict[str, float]:

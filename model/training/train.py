@@ -64,6 +64,17 @@ class Trainer:
     def steps(self) -> int:
         return self.windows // self.recipe.batch
 
+    def windows_of(self, recordings: Recordings, simulation: Simulation) -> Iterator[Batch]:
+        """Endless random windows that fit this run, drawn on its device with its seed."""
+        return batches(
+            recordings.to(self.device),
+            simulation,
+            frames=self.network.shape.frames,
+            frame_step=self.recipe.frame_step,
+            batch=self.recipe.batch,
+            generator=self.generator,
+        )
+
     def step(self, batch: Batch) -> Tensor:
         """One step on a whole batch; gives the loss (m) of this process's rows."""
         recipe, rows = self.recipe, slice(self.fabric.global_rank, None, self.fabric.world_size)
@@ -135,21 +146,13 @@ class Validation:
 
 def train(
     trainer: Trainer,
-    recordings: Recordings,
-    simulation: Simulation,
+    source: Iterator[Batch],
     checkpoint: Path,
     validation: Validation | None = None,
 ) -> None:
-    """Run to the recipe's end, saving as it goes; on SIGTERM or Ctrl-C save and return."""
+    """Run on windows of `source` to the recipe's end, saving as it goes; on SIGTERM or Ctrl-C save
+    and return."""
     recipe = trainer.recipe
-    source = batches(
-        recordings.to(trainer.device),
-        simulation,
-        frames=trainer.network.shape.frames,
-        frame_step=recipe.frame_step,
-        batch=recipe.batch,
-        generator=trainer.generator,
-    )
     saved = validated = trainer.seconds
     with _stop_requests() as stop_asked, _progress(trainer) as progress:
         clock = _Clock(trainer)
