@@ -44,7 +44,8 @@ def _draw_joints(axes: Any, fit: NoiseFit) -> None:
     axes.set_xticks(places, KINDS, rotation=30)
     axes.set_ylabel("spread, % of body height")
     axes.set_title("Fast error by joint (what a smooth curve of 0.25 s leaves)")
-    axes.legend(fontsize=8)
+    axes.set_ylim(0, 1.3 * axes.get_ylim()[1])  # room for the legend
+    axes.legend(fontsize=8, ncols=2, loc="upper left")
 
 
 def _draw_correlation(axes: Any, fit: NoiseFit) -> None:

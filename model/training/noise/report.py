@@ -4,7 +4,9 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
+from math import hypot
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 from model.training.noise.fast_error import LAGS, WINDOW_S
@@ -13,8 +15,15 @@ from model.training.noise.person import KINDS, PersonErrors
 from model.training.noise.shares import spell_lengths
 from model.training.noise.swaps import spells
 
-EXPERT: Mapping[str, float] = {"swap": 0.10, "burst": 0.10, "absent": 0.03, "lost": 0.15}
-"""What was held of sources in general before anything was measured, as shares of windows."""
+EXPERT: Mapping[str, float] = {
+    "swap": 0.10,
+    "burst": 0.10,
+    "absent": 0.03,
+    "lost": 0.15,
+    "white": 0.3,
+}
+"""What was held of sources in general before anything was measured: shares of windows, and the
+white part in those of the slow one."""
 LIKE_THIS = 0.5
 """The share of sources that err as the measured detector does on clips as hard as these; the other
 half as the expert held. A judgement: it weighs a few hard clips against all that users send."""
@@ -25,11 +34,19 @@ LEAST_CORRELATION = 0.70
 LONGEST_SWAP = 15
 """Frames; longer than any spell measured here, because the single-person graph of the same
 landmark model once swapped a third of a clip."""
+BIAS = 0.4
+"""Of the spread; a judgement."""
+MULTI_VIEW_PX = (16, 19, 30, 16)
+MULTI_VIEW_BODY_PX = 650
+
+_LIMBS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+_MEDIAN_OF_TWO_AXES = 1.1774
+"""Median distance of a plane's normal error, in its spread along one axis (Rayleigh)."""
 
 NOT_MEASURED = {
     "why": "one view without ground truth shows neither slow error nor bias",
     "multi-view error": {
-        "value": [16, 19, 30, 16],
+        "value": MULTI_VIEW_PX,
         "unit": "px, median over 12 limb joints, one value a view; body 600 to 700 px high",
         "from": "four views of one clip of the family of balance_beam, against triangulation",
     },
@@ -39,7 +56,7 @@ NOT_MEASURED = {
         "model/training/bodies.py",
         "from": "comparison of both, made before this fit",
     },
-    "bias": {"value": 0.4, "unit": "of the spread; a judgement"},
+    "bias": {"value": BIAS, "unit": "of the spread; a judgement"},
 }
 
 _UNITS = {"low_score_joints_in_spells": "share of joints, of the frames that have a low score"}
@@ -72,15 +89,15 @@ def training_noise(fit: NoiseFit) -> dict[str, Any]:
         "burst": shares.burst_windows,
         "absent": shares.absent_windows,
         "lost": shares.low_score_windows,
+        "white": fit.correlation.white,
     }
     mixed = {
         name: round(LIKE_THIS * value + (1 - LIKE_THIS) * EXPERT[name], 3)
         for name, value in measured.items()
     }
     return mixed | {
-        "spread": [LEAST_SPREAD, round(max(max(fit.levels), 2 * LEAST_SPREAD), 4)],
+        "spread": [LEAST_SPREAD, round(_largest_spread(fit, mixed["white"]), 4)],
         "correlation": [LEAST_CORRELATION, max(fit.correlation.plausible[1], LEAST_CORRELATION)],
-        "white": fit.correlation.white,
         "joints": dict(zip(KINDS, (round(f, 2) for f in fit.factors), strict=True)),
         "burst_times": round(fit.bursts.times, 2),
         "burst_joints": round(fit.bursts.joints, 3),
@@ -155,8 +172,16 @@ def _longest(fit: NoiseFit) -> int:
     return max((spell.length for spell in fit.spells), default=1)
 
 
+def _largest_spread(fit: NoiseFit, white: float) -> float:
+    """A hip's: of the worst person as the fast part foretells it, but no more than the worst of
+    the multi-view errors leaves room for."""
+    limbs = geometric_mean([fit.factors[KINDS.index(limb)] for limb in _LIMBS])
+    total = max(MULTI_VIEW_PX) / MULTI_VIEW_BODY_PX / _MEDIAN_OF_TWO_AXES
+    allowed = total / (limbs * hypot(1, white, BIAS))
+    return max(min(max(fit.levels), allowed), 2 * LEAST_SPREAD)
+
+
 def _kind_shares(fit: NoiseFit) -> list[float]:
-    """Of spells: legs, arms, all; alike where none was seen."""
-    counts = [sum(s.kind == kind for s in fit.spells) for kind in ("legs", "arms", "all")]
-    total = sum(counts)
-    return [round(count / total, 3) for count in counts] if total else [0.333, 0.333, 0.334]
+    """Of spells: legs, arms, all; one more is counted of each, since few spells say little."""
+    counts = [1 + sum(s.kind == kind for s in fit.spells) for kind in ("legs", "arms", "all")]
+    return [round(count / sum(counts), 3) for count in counts]
