@@ -1,5 +1,6 @@
 """Published checkpoints, made here in their layout: read without running them, and served alike."""
 
+import hashlib
 import io
 import os
 import pickle
@@ -23,7 +24,9 @@ from model import (
     LiftOptions,
     ModelFileError,
     PoseError,
+    read_manifest,
 )
+from model.training import commands
 from model.training.official import import_official, official_network
 
 J = 17
@@ -217,9 +220,13 @@ def test_an_imported_model_serves_as_any_other(tmp_path: Path, rng: np.random.Ge
     state = official_state(frames, depth=1)
     source, output = tmp_path / "official.bin", tmp_path / "weights" / "official.onnx"
     torch.save(checkpoint_of(on_gpus(state)), source)
-    info = import_official(source, output, version="1.0.0", frames=frames)
+    asked = [str(source), "-o", str(output), "--frames", str(frames)]
+    assert commands.run("import-official", asked) == 0
+    (entry,) = read_manifest(output.parent).values()
+    assert hashlib.sha256(source.read_bytes()).hexdigest() in str(entry["origin"])
     lifter = Lifter.load(output)
-    assert lifter.info == info
+    info = lifter.info
+    assert (info.name, info.frames) == ("official", frames)
     assert (info.normalisation, info.readouts, info.height_m) == ("image", ("centre",), None)
 
     size = (640, 480)

@@ -5,6 +5,7 @@ free first axis: that is where `Lifter` cuts the graph again.
 """
 
 import copy
+import logging
 import os
 import warnings
 from pathlib import Path
@@ -125,6 +126,8 @@ def _export(
     module: nn.Module, example: Tensor, name: str, outputs: list[str], count: object
 ) -> onnx.ModelProto:
     """One half with a free first axis."""
+    # it would tell the user four times that torchvision, which nothing here needs, is absent
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's own exporter, about itself
         program = torch.onnx.export(
