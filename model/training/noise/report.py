@@ -32,8 +32,8 @@ LEAST_SPREAD = 0.002
 LEAST_CORRELATION = 0.70
 """Of detectors that see each frame alone; a judgement."""
 LONGEST_SWAP = 15
-"""Frames; longer than any spell measured here, because the single-person graph of the same
-landmark model once swapped a third of a clip."""
+"""Frames; longer than any spell measured here, because an earlier trial with the same landmark
+model, driven otherwise, found a third of a clip swapped."""
 BIAS = 0.4
 """Of the spread; a judgement."""
 MULTI_VIEW_PX = (16, 19, 30, 16)
