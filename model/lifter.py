@@ -5,7 +5,7 @@ into its spatial and its temporal half: each frame is encoded once, and windows 
 the features. A Lifter holds no state of any sequence and is shared by threads.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -136,15 +136,25 @@ class Lifter:
         spatial, temporal = (_session(half, providers, threads) for half in halves)
         return Lifter(info, spatial, temporal, check_provider(device, temporal))
 
-    def lift(self, sequence: KeypointSequence, options: LiftOptions | None = None) -> PoseSequence:
+    def lift(
+        self,
+        sequence: KeypointSequence,
+        options: LiftOptions | None = None,
+        between: Callable[[], None] | None = None,
+    ) -> PoseSequence:
         """A pose for each frame, in camera axes. Before the first frame it is repeated, after the
-        last one that is; one frame is enough. Raises InvalidInput for a readout not in the file."""
+        last one that is; one frame is enough. Raises InvalidInput for a readout not in the file.
+
+        `between` is called between passes of the model; what it raises ends the work.
+        """
         options = options or LiftOptions()
+        between = between or (lambda: None)
         self.check(options)
         prepared = self.prepare(sequence.to_h36m17(), options.focal_px)
-        xyz = self._lift_inputs(prepared.inputs, options.readout)
+        xyz = self._lift_inputs(prepared.inputs, options.readout, between)
         if options.flip:
-            mirrored = self._lift_inputs(mirror_input(prepared.inputs), options.readout)
+            mirror = mirror_input(prepared.inputs)
+            mirrored = self._lift_inputs(mirror, options.readout, between)
             xyz = (xyz + mirror_pose(mirrored)) / 2
         return PoseSequence(self.finish(xyz, prepared.rotation, options.height_m), sequence.fps)
 
@@ -191,23 +201,26 @@ class Lifter:
         return Prepared(seen.channels, seen.rotation, InputState(box=after))
 
     def finish(self, xyz: Float32, rotation: Float32, height_m: float | None) -> Float32:
-        """Answers (T, 17, 3) in their turned axes -> camera axes, at the person's height."""
-        turned = turn_back(xyz, rotation)
+        """Answers (T, 17, 3) in their turned axes -> camera axes, at the person's height, and the
+        pelvis, which a network puts a fraction of a millimetre off, at exactly zero."""
+        turned = turn_back(xyz - xyz[:, :1], rotation)
         if height_m is None or self.info.height_m is None:
             return turned
         return turned * np.float32(height_m / self.info.height_m)
 
-    def _lift_inputs(self, inputs: Float32, readout: str) -> Float32:
+    def _lift_inputs(self, inputs: Float32, readout: str, between: Callable[[], None]) -> Float32:
         """(T, 17, C) -> (T, 17, 3), each frame encoded once."""
-        step = TOKENS_A_CALL
-        parts = [self.encode(inputs[i : i + step]) for i in range(0, len(inputs), step)]
+        parts = []
+        for start in range(0, len(inputs), TOKENS_A_CALL):
+            between()
+            parts.append(self.encode(inputs[start : start + TOKENS_A_CALL]))
         features = np.concatenate(parts)
         if readout == "dense":
-            return self._lift_dense(features)
-        frames = np.arange(len(features))
-        return np.concatenate([found.centre[:, 0] for _, found in self._passes(features, frames)])
+            return self._lift_dense(features, between)
+        passes = self._passes(features, np.arange(len(features)), between)
+        return np.concatenate([found.centre[:, 0] for _, found in passes])
 
-    def _lift_dense(self, features: Float32) -> Float32:
+    def _lift_dense(self, features: Float32, between: Callable[[], None]) -> Float32:
         """Windows half a window apart, every frame of each blended with weights that fall to zero
         at its ends: they add up to one at each frame, and no seam shows."""
         half = self.window.past
@@ -216,7 +229,7 @@ class Lifter:
         centres = np.arange(0, last + hop, hop)
         fall = 1 - np.abs(np.arange(-half, half + 1)) / hop if half else np.ones(1)
         total = np.zeros((last + 1 + 2 * half + 2 * hop, 17, 3), np.float32)
-        for chunk, found in self._passes(features, centres):
+        for chunk, found in self._passes(features, centres, between):
             assert found.dense is not None
             weighted = found.dense * fall[:, None, None].astype(np.float32)
             for centre, poses in zip(chunk, weighted, strict=True):
@@ -224,11 +237,12 @@ class Lifter:
         return total[half : half + last + 1]
 
     def _passes(
-        self, features: Float32, centres: NDArray[np.int64]
+        self, features: Float32, centres: NDArray[np.int64], between: Callable[[], None]
     ) -> Iterator[tuple[NDArray[np.int64], Readouts]]:
         """Decode the windows around `centres`, a few at a time."""
         step = max(1, TOKENS_A_CALL // self.frames)
         for start in range(0, len(centres), step):
+            between()
             chunk = centres[start : start + step]
             yield chunk, self.decode(self.window.over(features, chunk))
 

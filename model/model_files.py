@@ -16,6 +16,8 @@ from model.skeleton import H36M17
 FORMAT = "1"
 """Version of the metadata below; another one is refused."""
 MANIFEST = "manifest.json"
+FPS_MARGIN = 0.1
+"""How far beyond the trained frame rates nothing needs to be said."""
 FRAME_JOINTS = "frame_joints"
 """The tensor (N, 17, C) before the spatial half, N = windows x frames."""
 FRAME_FEATURES = "frame_features"
@@ -46,6 +48,11 @@ class ModelInfo:
     metrics: Mapping[str, float]
     shape: Mapping[str, float]
     precision: str = "float32"
+
+    def covers(self, fps: float) -> bool:
+        """Whether training covered this frame rate, or nearly."""
+        low, high = self.fps
+        return low * (1 - FPS_MARGIN) <= fps <= high * (1 + FPS_MARGIN)
 
     def to_metadata(self) -> dict[str, str]:
         """The file's metadata; the inverse of from_metadata."""
@@ -196,8 +203,9 @@ def weights_folder() -> Path:
 
 
 def known_models(folder: Path) -> dict[str, Path]:
-    """Model name -> file, for each .onnx file of the folder."""
-    return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
+    """Model name -> file, for each .onnx file of the folder that is not hidden."""
+    files = sorted(folder.glob("*.onnx"))
+    return {path.stem: path for path in files if not path.name.startswith(".")}
 
 
 def model_named(name: str, folder: Path) -> Path:

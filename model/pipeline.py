@@ -23,8 +23,6 @@ from model.tracker import Tracker
 MAX_PEOPLE = 16
 MAX_BRIDGED_S = 0.5
 """A person away for longer is lifted in two parts, before and after."""
-FPS_MARGIN = 0.1
-"""How far beyond the trained frame rates nothing needs to be said."""
 UNEVEN = 0.25
 """Frames are unevenly spaced when their steps spread by more than this share of the mean."""
 
@@ -210,8 +208,8 @@ def _joined_poses(parts: Sequence[PoseSequence]) -> PoseSequence:
 
 def _warnings(seen: _Seen, info: VideoInfo, lifter: Lifter, options: VideoOptions) -> list[str]:
     warnings = []
-    low, high = lifter.info.fps
-    if not low * (1 - FPS_MARGIN) <= info.fps <= high * (1 + FPS_MARGIN):
+    if not lifter.info.covers(info.fps):
+        low, high = lifter.info.fps
         warnings.append(
             f"the model was trained for {low:g}-{high:g} frames/s, this video has {info.fps:.4g}"
         )

@@ -58,11 +58,13 @@ class KeypointSequence:
         return len(self.xy)
 
     def to_h36m17(self) -> "KeypointSequence":
-        """The same person as Human3.6M's 17 joints; see model.skeleton."""
+        """The same person as Human3.6M's 17 joints; see model.skeleton. A built joint that would
+        lie beyond the limit of coordinates is put at it."""
         if self.skeleton == H36M17:
             return self
         xy, confidence = to_h36m17(self.xy, self.confidence, self.skeleton)
-        return replace(self, xy=xy, confidence=confidence, skeleton=H36M17)
+        within = np.clip(xy, -MAX_COORDINATE_PX, MAX_COORDINATE_PX)
+        return replace(self, xy=within, confidence=confidence, skeleton=H36M17)
 
 
 @dataclass(frozen=True)

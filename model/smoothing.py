@@ -55,8 +55,10 @@ def butterworth(xyz: Float32, fps: float) -> Float32:
 
 def gaussian(xyz: Float32, fps: float) -> Float32:
     """A bell-shaped mean over time; the ends are repeated. xyz (T, J, 3)."""
-    sigma_s = sqrt(log(2)) / (2 * pi * CUTOFF_HZ)
-    smoothed = gaussian_filter1d(xyz.astype(np.float64), sigma_s * fps, axis=0, mode="nearest")
+    sigma_frames = sqrt(log(2)) / (2 * pi * CUTOFF_HZ) * fps
+    if sigma_frames < 0.1:  # the neighbours weigh less than float32 can tell
+        return xyz
+    smoothed = gaussian_filter1d(xyz.astype(np.float64), sigma_frames, axis=0, mode="nearest")
     return smoothed.astype(np.float32)
 
 

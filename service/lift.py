@@ -32,7 +32,7 @@ async def post_lift(request: Request, service: TheService) -> Response:
 def _answer(body: bytes, service: Running, visit: Visit) -> bytes:
     asked = read_lift(body, service.settings.max_frames)
     visit.check()
-    result = lift_request(asked, service.lifters.get(asked.model))
+    result = lift_request(asked, service.lifters.get(asked.model), visit.check)
     visit.check()
     service.telemetry.lifted(len(result.poses))
     return dump(lift_document(result))

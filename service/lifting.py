@@ -1,18 +1,20 @@
 """One checked request -> its answer: what POST /lift and `poselift lift` share."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from model import KeypointSequence, Lifter, smooth
 from service.schemas import LiftRequest, LiftResult
 
-FPS_MARGIN = 0.1
-"""How far beyond the trained frame rates nothing needs to be said."""
 
-
-def lift_request(asked: LiftRequest, lifter: Lifter) -> LiftResult:
-    """The whole answer to a checked request; raises InvalidInput where the model cannot do it."""
+def lift_request(
+    asked: LiftRequest, lifter: Lifter, between: Callable[[], None] | None = None
+) -> LiftResult:
+    """The whole answer to a checked request; raises InvalidInput where the model cannot do it.
+    `between` is called between passes of the model; what it raises ends the work."""
     sequence = asked.sequence.to_h36m17()
-    poses = smooth(lifter.lift(sequence, asked.options), asked.smoothing)
+    poses = smooth(lifter.lift(sequence, asked.options, between), asked.smoothing)
     return LiftResult(
         model=(lifter.name, lifter.version),
         keypoints=sequence,
@@ -37,8 +39,8 @@ def _applied(asked: LiftRequest, lifter: Lifter) -> dict[str, object]:
 
 def _warnings(sequence: KeypointSequence, lifter: Lifter) -> list[str]:
     warnings = []
-    low, high = lifter.info.fps
-    if not low * (1 - FPS_MARGIN) <= sequence.fps <= high * (1 + FPS_MARGIN):
+    if not lifter.info.covers(sequence.fps):
+        low, high = lifter.info.fps
         warnings.append(
             f"the model was trained for {low:g}-{high:g} frames/s, these are {sequence.fps:.4g}"
         )

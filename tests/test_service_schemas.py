@@ -131,13 +131,11 @@ def test_the_wire_names_what_the_library_has() -> None:
     assert set(VALID) == set(LiftBody.model_fields)
 
 
-@pytest.mark.xfail(strict=True, reason="model.smoothing divides by the square of a width of 0")
 def test_the_lowest_frame_rate_can_be_smoothed(lifter: Lifter) -> None:
     body = VALID | {"fps": 5e-324, "smoothing": "gaussian"}
     lift_request(read_lift(orjson.dumps(body), 100), lifter)
 
 
-@pytest.mark.xfail(strict=True, reason="KeypointSequence refuses the head that to_h36m17 builds")
 def test_joints_at_the_limit_can_be_converted(lifter: Lifter) -> None:
     """A head lies beyond the ears, and so beyond the limit where the ears are at it."""
     corners = [[[1e6, 1e6], [-1e6, -1e6]][joint > 4] for joint in range(17)]
