@@ -42,8 +42,9 @@ _SIGNATURES = (
     (b"FLV\x01", "flv"),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
     (b"\x00\x00\x01\xba", "mpeg"),
-    (b"\x00\x00\x01\xb3", "mpegvideo"),
 )
+_TIMED_FROM_ZERO = ("matroska", "avi", "asf")
+"""These declare when the film ends, the others how long it is."""
 _DAMAGED = "parts of the video are damaged"
 _READABLE = "MP4, MOV, 3GP, MKV, WebM, AVI, MPEG, Ogg, FLV or ASF"
 
@@ -213,6 +214,8 @@ def _declared(
     duration_s = (container.duration or 0) / av.time_base
     if stream.duration and stream.time_base:
         duration_s = float(stream.duration * stream.time_base)
+    if container.format.name.split(",")[0] in _TIMED_FROM_ZERO:
+        duration_s -= max(first.time or 0, 0)
     frames = stream.frames or round(max(duration_s, 0) * fps)
     return VideoInfo(width, height, fps, frames, duration_s)
 
