@@ -1,0 +1,320 @@
+"""From a video to everybody's poses: on a real clip, and with people who come and go by script."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from model.detectors import Person
+from model.errors import InvalidInput, UnknownName
+from model.frames import open_video
+from model.lifter import Lifter, LiftOptions
+from model.pipeline import (
+    PersonMotion,
+    VideoOptions,
+    VideoResult,
+    lift_video,
+    split_at_gaps,
+)
+from model.sequences import KeypointSequence, PoseSequence
+from model.skeleton import COCO17, H36M17
+from model.smoothing import smooth
+
+CLIPS = Path(__file__).resolve().parent / "clips"
+TWO = CLIPS / "two_people.mp4"
+
+Script = Sequence[Sequence[Person]]
+
+
+@pytest.fixture(scope="module")
+def lifter(weights_file: Path) -> Lifter:
+    return Lifter.load(weights_file)
+
+
+@pytest.fixture(scope="module")
+def two_people(lifter: Lifter) -> VideoResult:
+    return lift_video(TWO, lifter)
+
+
+def test_both_people_of_a_real_clip_through_all_of_it(two_people: VideoResult) -> None:
+    assert [person.id for person in two_people.people] == [1, 2]
+    assert two_people.warnings == ()
+    assert (two_people.video.frames, two_people.video.width) == (75, 854)
+    assert two_people.detector == ("mediapipe", "0.10.21")
+    for person in two_people.people:
+        assert len(person.frames) >= 70
+        np.testing.assert_array_equal(person.frames, np.arange(person.frames[0], 75))
+        np.testing.assert_allclose(person.times_s, person.frames / 30, atol=1e-6)
+        assert person.keypoints.skeleton == H36M17
+        assert person.poses.xyz.shape == (len(person.frames), 17, 3)
+        assert np.isfinite(person.poses.xyz).all()
+
+
+def test_the_poses_are_the_lifters_of_these_keypoints_filtered(
+    two_people: VideoResult, lifter: Lifter
+) -> None:
+    assert two_people.model == (lifter.name, lifter.version)
+    assert two_people.applied == {
+        "readout": "centre",
+        "flip": False,
+        "smoothing": "butterworth",
+        "repair": "gaps of up to 0.5 s bridged",
+        "focal_px": 854,
+        "height_m": lifter.info.height_m,
+    }
+    for person in two_people.people:
+        expected = smooth(lifter.lift(person.keypoints), "butterworth")
+        np.testing.assert_array_equal(person.poses.xyz, expected.xyz)
+
+
+def test_the_man_is_on_the_left_and_stays_and_the_woman_walks_to_the_left(
+    two_people: VideoResult,
+) -> None:
+    middles = [person.keypoints.xy[:, H36M17.root] for person in two_people.people]
+    man, woman = sorted(middles, key=lambda xy: float(xy[0, 0]))
+    assert np.ptp(man[:, 0]) < 120 and 280 < man[:, 0].mean() < 380
+    assert woman[0, 0] > 620 and woman[-1, 0] < 370
+    assert (man[:, 1] < 200).all() and (woman[:, 1] > 300).all()
+
+
+class ScriptedDetector:
+    """Sees the people that the script gives for each frame."""
+
+    name, version, skeleton = "scripted", "1", COCO17
+
+    def __init__(self, script: Script):
+        self.script = list(script)
+        self.seen = 0
+        self.closed = False
+        self.places = 0
+
+    def detect(self, image: NDArray[np.uint8], time_s: float) -> list[Person]:
+        self.seen += 1
+        return list(self.script[self.seen - 1])
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def walker(x: float, frame: int = 0) -> Person:
+    """Somebody of COCO's joints who swings a little."""
+    points = np.random.default_rng(5).uniform([-20, -60], [20, 60], (17, 2)) + [x, 100]
+    points[9:] += 3 * np.sin(frame / 5)
+    return Person(points.astype(np.float32), np.full(17, 0.9, np.float32))
+
+
+@pytest.fixture
+def lift(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lifter: Lifter
+) -> Callable[..., VideoResult]:
+    """Lift a film of black pictures, one for each frame of the script."""
+
+    def lift(
+        script: Script,
+        times: Sequence[float] | None = None,
+        options: VideoOptions | None = None,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> VideoResult:
+        detector = ScriptedDetector(script)
+
+        def open_scripted(name: str, places: int) -> ScriptedDetector:
+            assert name == "mediapipe"
+            detector.places = places
+            return detector
+
+        monkeypatch.setattr("model.pipeline.open_detector", open_scripted)
+        path = tmp_path / "film.mkv"
+        write_film(path, [t / 25 for t in range(len(script))] if times is None else times)
+        try:
+            return lift_video(path, lifter, options, progress)
+        finally:
+            assert detector.closed
+
+    return lift
+
+
+def write_film(path: Path, times: Sequence[float]) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for time in times:
+            frame = av.VideoFrame.from_ndarray(np.zeros((240, 320, 3), np.uint8))
+            frame.time_base, frame.pts = Fraction(1, 1000), round(time * 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+Lift = Callable[..., VideoResult]
+
+
+def part(motion: PersonMotion, rows: slice) -> KeypointSequence:
+    return replace(
+        motion.keypoints,
+        xy=motion.keypoints.xy[rows],
+        confidence=motion.keypoints.confidence[rows],
+    )
+
+
+def test_a_short_gap_is_bridged_and_listed(lift: Lift, lifter: Lifter) -> None:
+    script = [[] if 20 <= t < 28 else [walker(100 + t, t)] for t in range(50)]
+    (person,) = lift(script).people
+    np.testing.assert_array_equal(person.frames, np.arange(50))
+    seen = (person.keypoints.confidence > 0).any(axis=1)
+    np.testing.assert_array_equal(np.flatnonzero(~seen), np.arange(20, 28))
+    expected = smooth(lifter.lift(person.keypoints), "butterworth")
+    np.testing.assert_array_equal(person.poses.xyz, expected.xyz)
+
+
+def test_a_long_gap_parts_a_person_into_two_that_are_lifted_alone(
+    lift: Lift, lifter: Lifter
+) -> None:
+    script = [[] if 20 <= t < 38 else [walker(100 + t, t)] for t in range(60)]
+    (person,) = lift(script).people
+    np.testing.assert_array_equal(person.frames, [*range(20), *range(38, 60)])
+    for rows in (slice(20), slice(20, None)):
+        expected = smooth(lifter.lift(part(person, rows)), "butterworth")
+        np.testing.assert_array_equal(person.poses.xyz[rows], expected.xyz)
+
+
+def test_two_are_each_as_if_alone(lift: Lift) -> None:
+    one = [walker(60 + t, t) for t in range(40)]
+    other = [walker(280 - t, t + 3) for t in range(40)]
+    together = lift([[a, b] for a, b in zip(one, other, strict=True)]).people
+    for person, alone in zip(together, (one, other), strict=True):
+        (expected,) = lift([[who] for who in alone]).people
+        np.testing.assert_array_equal(person.poses.xyz, expected.poses.xyz)
+        np.testing.assert_array_equal(person.keypoints.xy, expected.keypoints.xy)
+
+
+def test_options_reach_the_lifter_and_the_filter(lift: Lift, lifter: Lifter) -> None:
+    options = VideoOptions(
+        smoothing="gaussian", readout="dense", flip=True, focal_px=700, height_m=1.9
+    )
+    result = lift([[walker(100 + t, t)] for t in range(30)], options=options)
+    lifted = lifter.lift(result.people[0].keypoints, LiftOptions("dense", True, 700, 1.9))
+    np.testing.assert_array_equal(result.people[0].poses.xyz, smooth(lifted, "gaussian").xyz)
+    assert {"focal_px": 700, "height_m": 1.9, "readout": "dense"}.items() <= result.applied.items()
+    plain = lift([[walker(100)]] * 5, options=VideoOptions(smoothing="none")).people[0]
+    np.testing.assert_array_equal(plain.poses.xyz, lifter.lift(plain.keypoints).xyz)
+
+
+def test_nobody_is_an_answer(lift: Lift) -> None:
+    result = lift([[]] * 10)
+    assert result.people == () and result.warnings == ()
+    assert result.video.frames == 10
+
+
+def test_one_frame_with_somebody_is_a_pose(lift: Lift) -> None:
+    (person,) = lift([[walker(100)]]).people
+    assert person.frames.tolist() == [0] and person.poses.xyz.shape == (1, 17, 3)
+
+
+def test_uneven_times_are_kept_and_named(lift: Lift) -> None:
+    times = np.cumsum([0, *([0.02, 0.06] * 15)])
+    result = lift([[walker(100, t)] for t in range(31)], times=times.tolist())
+    np.testing.assert_allclose(result.people[0].times_s, times, atol=1e-3)
+    assert result.video.fps == pytest.approx(25)
+    assert any("unevenly spaced" in warning for warning in result.warnings)
+
+
+def test_a_gap_is_long_or_short_by_time_not_by_frames(lift: Lift) -> None:
+    script = [[] if t in (10, 11) else [walker(100, t)] for t in range(22)]
+    (even,) = lift(script).people
+    assert even.frames.tolist() == list(range(22))
+    slow = [0.3 * t if t > 9 else 0.04 * t for t in range(22)]
+    (person,) = lift(script, times=slow).people
+    assert person.frames.tolist() == [*range(10), *range(12, 22)]
+
+
+@pytest.mark.parametrize(("fps", "named"), [(5, True), (23.98, False), (60, False), (120, True)])
+def test_frame_rates_beyond_training_are_named(lift: Lift, fps: float, named: bool) -> None:
+    result = lift([[walker(100)]] * 20, times=[t / fps for t in range(20)])
+    assert any("trained for" in warning for warning in result.warnings) == named
+
+
+def test_more_people_than_asked_for_are_named(lift: Lift) -> None:
+    script = [[walker(60, t), walker(160, t), walker(260, t)] for t in range(20)]
+    result = lift(script, options=VideoOptions(max_people=2))
+    assert [person.id for person in result.people] == [1, 2]
+    assert any("more than 2 people" in warning for warning in result.warnings)
+    assert lift(script, options=VideoOptions(max_people=3)).warnings == ()
+
+
+def test_points_too_far_away_to_mean_anything_are_not_seen(lift: Lift) -> None:
+    far = walker(100)
+    far.xy[9] = [3e6, 0]
+    (person,) = lift([[far]] * 10).people
+    wrist = H36M17.index("left_wrist")
+    assert (person.keypoints.confidence[:, wrist] == 0).all()
+
+
+def test_progress_counts_the_frames(lift: Lift) -> None:
+    told: list[tuple[int, int | None]] = []
+    lift([[]] * 12, progress=lambda done, total: told.append((done, total)))
+    assert [done for done, _ in told] == list(range(1, 13))
+    assert all(total is None or total >= done for done, total in told)
+
+
+def test_who_asks_for_progress_may_stop_the_work(lift: Lift) -> None:
+    def stop(done: int, total: int | None) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        lift([[walker(100)]] * 12, progress=stop)
+
+
+def test_a_clip_that_breaks_off_is_lifted_as_far_as_it_goes(
+    tmp_path: Path, lifter: Lifter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = ScriptedDetector([[walker(100, t)] for t in range(75)])
+    monkeypatch.setattr("model.pipeline.open_detector", lambda name, places: detector)
+    content = TWO.read_bytes()
+    path = tmp_path / "part.mp4"
+    path.write_bytes(content[: len(content) * 3 // 4])
+    with open_video(path) as video:
+        readable = len(list(video.frames()))
+    result = lift_video(path, lifter)
+    assert result.video.frames == readable == len(result.people[0].frames)
+    assert any("breaks off" in warning for warning in result.warnings)
+
+
+def test_runs_of_frames() -> None:
+    times = np.arange(100) / 10
+    assert [run.tolist() for run in split_at_gaps([3], times)] == [[3]]
+    runs = split_at_gaps([0, 1, 2, 7, 8, 14, 15], times)
+    assert [run.tolist() for run in runs] == [[*range(9)], [14, 15]]
+    slowly = np.arange(10) * 2.0
+    assert [run.tolist() for run in split_at_gaps([0, 1, 2], slowly)] == [[0, 1, 2]]
+
+
+def test_a_person_knows_their_row_of_a_frame() -> None:
+    frames = np.array([2, 3, 9])
+    poses = PoseSequence(np.zeros((3, 17, 3), np.float32), 25)
+    keypoints = KeypointSequence(np.zeros((3, 17, 2)), np.ones((3, 17)), (320, 240), 25, H36M17)
+    person = PersonMotion(1, frames, frames / 25, keypoints, poses)
+    assert [person.row(frame) for frame in (0, 2, 3, 4, 9, 10)] == [None, 0, 1, None, 2, None]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "named"),
+    [
+        ({"detector": "openpose"}, UnknownName, "known: mediapipe"),
+        ({"smoothing": "kalman"}, UnknownName, "butterworth"),
+        ({"max_people": 0}, InvalidInput, "max_people"),
+        ({"max_people": 17}, InvalidInput, "max_people"),
+        ({"readout": "middle"}, InvalidInput, "readout"),
+        ({"focal_px": -1}, InvalidInput, "focal_px"),
+        ({"height_m": 17}, InvalidInput, "height_m"),
+    ],
+)
+def test_options_are_checked_when_they_are_made(
+    options: dict[str, object], error: type[InvalidInput], named: str
+) -> None:
+    with pytest.raises(error, match=named):
+        VideoOptions(**options)  # type: ignore[arg-type]
