@@ -11,6 +11,8 @@ TRAINING = {
     "train": "train a model",
     "evaluate": "measure a model on the validation subjects",
     "export": "turn a checkpoint into a model file",
+    "ablate": "say what each part of the input, and each network, is worth",
+    "fit-noise": "measure how a detector errs on real clips",
     "import-motion": "turn original motion capture into recordings to train on",
     "import-official": "turn a published checkpoint into one of ours",
 }

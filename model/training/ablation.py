@@ -4,6 +4,7 @@ Every variant is judged on the same simulated detections of the same validation 
 2D), whatever it was trained on; one that lacks a part of the input lacks it there too.
 """
 
+import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,8 +18,9 @@ from model.training.checkpoints import load_checkpoint
 from model.training.detections import Noise
 from model.training.network import NetworkShape
 from model.training.recipe import Recipe
-from model.training.recordings import Recordings
+from model.training.recordings import Recordings, load_recordings
 from model.training.simulate import Batch, Sight, Simulation, prepare
+from model.training.tables import figures_table
 from model.training.train import Trainer, Validation, train
 
 SHAPE = NetworkShape(frames=9, channels=PERSON_CHANNELS, joint_width=16, spatial_depth=2, heads=4)
@@ -101,6 +103,26 @@ def compare(
         path = folder / f"{variant.name.replace(' ', '-')}.pt"
         table[variant.name] = _trained(variant, recordings, validation, path, windows, seed)
     return table
+
+
+def ablate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Say what each part of the input, and each network, is worth."
+    parser.add_argument("recordings", nargs="+", type=Path, help="npz files to train on")
+    parser.add_argument("--validation", type=Path, required=True, help="npz to judge on")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of checkpoints")
+    parser.add_argument("--windows", type=int, default=100_000, help="length of each run")
+    parser.add_argument("--what", choices=("parts", "networks"), default="parts")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+
+
+def ablate_command(options: argparse.Namespace) -> None:
+    """Train every variant and print the table."""
+    recordings = load_recordings(options.recordings)
+    validation = load_recordings([options.validation]).kind(own=True)
+    variants = PARTS if options.what == "parts" else NETWORKS
+    windows = options.windows
+    table = compare(variants, recordings, validation, options.output, windows=windows)
+    print(figures_table(table))
 
 
 def _trained(

@@ -1,4 +1,4 @@
-"""`poselift train`, `export`, `evaluate` and `import-motion`: arguments in, exit code out."""
+"""The training commands of `poselift`: arguments in, exit code out."""
 
 import argparse
 import json
@@ -14,10 +14,10 @@ from lightning_fabric import Fabric
 from lightning_fabric.loggers.logger import Logger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
-from model.errors import InvalidInput
 from model.lifter import READOUTS, Lifter, LiftOptions
 from model.model_files import ModelInfo, enter_in_manifest
 from model.training import official
+from model.training.ablation import ablate_arguments, ablate_command
 from model.training.baselines import NETWORKS, network_named
 from model.training.checkpoints import averaged_network, grow
 from model.training.datasets.originals import import_arguments, import_command
@@ -45,6 +45,7 @@ LICENCE = "Apache-2.0"
 def run(command: str, arguments: list[str]) -> int:
     """Do one training command; raises PoseError for what the user can mend."""
     commands: dict[str, tuple[Callable[..., None], Callable[..., None]]] = {
+        "ablate": (ablate_arguments, ablate_command),
         "train": (_train_arguments, _train),
         "export": (_export_arguments, _export),
         "evaluate": (_evaluate_arguments, _evaluate),
@@ -101,7 +102,7 @@ def _train(options: argparse.Namespace) -> None:
     network = _first_network(options)
     validation = None
     if options.validation:
-        validation = Validation(_own(load_recordings([options.validation])))
+        validation = Validation(load_recordings([options.validation]).kind(own=True))
     trainer = Trainer(network, recipe, _fabric(options))
     if options.output.exists():
         trainer.resume(options.output)
@@ -191,7 +192,7 @@ def _export(options: argparse.Namespace) -> None:
     try:
         export(network, info, candidate, half_storage=half)
         if options.validation:
-            metrics = _headline(candidate, _own(load_recordings([options.validation])))
+            metrics = _headline(candidate, load_recordings([options.validation]).kind(own=True))
             info = replace(info, metrics=metrics)
             export(network, info, candidate, half_storage=half)
         os.replace(candidate, options.output)
@@ -206,7 +207,7 @@ def _export(options: argparse.Namespace) -> None:
 def _export_int8(options: argparse.Namespace, float32: ModelInfo) -> None:
     target, measure = int8_path(options.output), None
     if options.validation:
-        recordings = _own(load_recordings([options.validation]))
+        recordings = load_recordings([options.validation]).kind(own=True)
         measure = partial(_headline, recordings=recordings)
     found = quantise(options.output, target, measure)
     enter_in_manifest(target, found.info, f"{options.output.name} in int8; {ORIGIN}")
@@ -233,7 +234,7 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     lifter = Lifter.load(options.model, threads=options.threads)
-    recordings = _own(load_recordings(options.recordings), wanted=not options.rebuilt)
+    recordings = load_recordings(options.recordings).kind(own=not options.rebuilt)
     asked = LiftOptions(readout=options.readout, flip=options.flip)
     rows: dict[str, Report] = {}
     ahead: dict[str, dict[int, float]] = {}
@@ -268,13 +269,6 @@ def _headline(path: Path, recordings: Recordings) -> dict[str, float]:
         for name in ("mpjpe", "p_mpjpe", "n_mpjpe"):
             metrics[f"{kind} {name} mm"] = round(mean[name], 1)
     return metrics
-
-
-def _own(recordings: Recordings, wanted: bool = True) -> Recordings:
-    keep = [i for i, own in enumerate(recordings.own_skeleton) if own is wanted]
-    if not keep:
-        raise InvalidInput("these recordings hold no sequence of the skeletons asked for")
-    return recordings.select(keep)
 
 
 def _commit() -> str:

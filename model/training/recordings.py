@@ -83,6 +83,14 @@ class Recordings:
                 rows[name] = values[list(keep)] if tensor else tuple(values[i] for i in keep)
         return replace(self, **rows)
 
+    def kind(self, *, own: bool) -> "Recordings":
+        """The sequences on people's own skeletons, or those on rebuilt ones. Raises InvalidInput
+        where there is none."""
+        keep = [i for i, is_own in enumerate(self.own_skeleton) if is_own is own]
+        if not keep:
+            raise InvalidInput("these recordings hold no sequence of the skeletons asked for")
+        return self.select(keep)
+
     def at(self, sequence: Tensor, times: Tensor) -> Tensor:
         """Joints between frames: sequence (B,), times (B, f) in source frames -> (B, f, 17, 3) m.
 

@@ -24,6 +24,13 @@ def errors_table(rows: Mapping[str, Report], *, actions: bool = False) -> str:
     return "\n".join(lines)
 
 
+def figures_table(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """A row for each name, a column for each figure."""
+    names = list(next(iter(rows.values())))
+    lines = _header(["", *names])
+    return "\n".join(lines + [_row(name, _values(row, names)) for name, row in rows.items()])
+
+
 def look_ahead_table(ahead: Mapping[str, Mapping[int, float]]) -> str:
     """MPJPE of the dense readout against the frames that were seen after the answered one."""
     frames = max(next(iter(ahead.values())))
