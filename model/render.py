@@ -28,6 +28,7 @@ TIME_BASE = Fraction(1, 90_000)
 """MPEG's clock: fine enough for the true times of any frame rate."""
 ENCODING = {"preset": "veryfast", "crf": "21"}
 LEGEND_PX = 170
+LEGEND_ROWS = 3
 
 _HEAD = H36M17.index("head")
 _THORAX = H36M17.index("thorax")
@@ -95,7 +96,7 @@ def _write_captions(stage: Picture, people: tuple[PersonMotion, ...], time_s: fl
     height, width = stage.shape[:2]
     write(stage, f"{time_s:.2f} s", (16, 24), 20, _CAPTION)
     columns = max(1, width // LEGEND_PX)
-    for place, person in enumerate(people):
+    for place, person in enumerate(people[: LEGEND_ROWS * columns]):
         row, column = divmod(place, columns)
         at = (16 + column * LEGEND_PX, height - 24 - row * 30)
         _write_legend(stage, person.id, at)
