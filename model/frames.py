@@ -165,7 +165,10 @@ def _picture_stream(container: InputContainer) -> VideoStream:
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
         raise NotAVideo("the file holds no moving picture; is it sound alone?")
-    _check_size(stream.codec_context.width, stream.codec_context.height)
+    decoder: Any = stream.codec_context
+    if decoder is None:
+        raise UnreadableVideo("the video is encoded in a way that nothing here can decode")
+    _check_size(decoder.width, decoder.height)
     return stream
 
 

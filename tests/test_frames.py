@@ -231,6 +231,11 @@ def test_a_video_without_a_frame_is_unreadable(read: Read) -> None:
         read(content[: content.index(b"mdat") + 100])
 
 
+def test_a_codec_that_nobody_knows_is_unreadable(read: Read) -> None:
+    with pytest.raises(UnreadableVideo, match="decode"):
+        read(TWO.read_bytes().replace(b"avc1", b"zzz9"))
+
+
 @pytest.mark.parametrize(
     "content",
     [
