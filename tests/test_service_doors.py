@@ -1,0 +1,26 @@
+"""One corridor behind all doors: what /video saw, sent to /lift, gives the same poses bit by bit."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+CLIP = Path(__file__).parent / "clips" / "one_person.mp4"
+
+
+@pytest.mark.parametrize("readout", ["centre", "dense"])
+def test_keypoints_of_a_video_lift_to_its_poses(server: httpx.Client, readout: str) -> None:
+    options = {"smoothing": "none", "readout": readout}
+    video = server.post("/video", params=options, files={"file": CLIP.read_bytes()}).json()
+    (person,) = video["people"]
+    size = [video["video"]["width"], video["video"]["height"]]
+    body = {
+        "keypoints": person["keypoints"],
+        "skeleton": "h36m17",
+        "image_size": size,
+        "fps": video["video"]["fps"],
+        "readout": readout,
+    }
+    lifted = server.post("/lift", json=body).json()
+    assert lifted["keypoints"] == person["keypoints"]
+    assert lifted["poses"] == person["poses"]
