@@ -1,4 +1,4 @@
-"""One corridor behind all doors: what /video saw, sent to /lift, gives the same poses bit by bit."""
+"""One corridor behind all doors: what /video saw gives the same poses when sent to /lift."""
 
 from pathlib import Path
 
