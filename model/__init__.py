@@ -13,6 +13,7 @@ from model.errors import (
     UnknownName,
     UnreadableVideo,
 )
+from model.formats import FORMATS, Format, read_npz, write_motion
 from model.frames import Frame, Video, VideoInfo, open_video
 from model.lifter import READOUTS, Lifter, LiftOptions, Prepared, Readouts
 from model.model_files import ModelInfo, known_models, model_named, read_manifest, weights_folder
@@ -38,6 +39,7 @@ from model.skeleton import (
 )
 from model.smoothing import SMOOTHINGS, smooth
 from model.tracker import Tracker
+from model.whole_file import written_whole
 from model.window import Window, WindowStream
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "BODY25",
     "COCO17",
     "DETECTORS",
+    "FORMATS",
     "H36M17",
     "HALPE26",
     "MAX_COORDINATE_PX",
@@ -56,6 +59,7 @@ __all__ = [
     "Detector",
     "DetectorUnavailable",
     "DeviceUnavailable",
+    "Format",
     "Frame",
     "InvalidInput",
     "KeypointSequence",
@@ -87,9 +91,12 @@ __all__ = [
     "open_detector",
     "open_video",
     "read_manifest",
+    "read_npz",
     "render_overlay",
     "skeleton_named",
     "smooth",
     "to_h36m17",
     "weights_folder",
+    "write_motion",
+    "written_whole",
 ]

@@ -57,6 +57,11 @@ class KeypointSequence:
     def __len__(self) -> int:
         return len(self.xy)
 
+    @property
+    def rows(self) -> Float32:
+        """(T, J, 3): x, y, score; a joint not seen is 0, 0, 0."""
+        return np.concatenate([self.xy, self.confidence[..., None]], axis=-1)
+
     def to_h36m17(self) -> "KeypointSequence":
         """The same person as Human3.6M's 17 joints; see model.skeleton. A built joint that would
         lie beyond the limit of coordinates is put at it."""

@@ -123,8 +123,7 @@ def _shown(value: object) -> str:
 
 def write_keypoints(sequence: KeypointSequence) -> Any:
     """T frames of J rows [x, y, score], or null for a joint not seen, as orjson takes them."""
-    scores = sequence.confidence[..., None]
-    rows = np.concatenate([sequence.xy, scores], axis=-1)
+    rows = sequence.rows
     seen = sequence.confidence > 0
     if seen.all():
         return rows

@@ -8,11 +8,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
+from model import PersonMotion, VideoResult, read_npz
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(__file__).resolve().parent / "data"
@@ -33,6 +37,28 @@ def recordings_file() -> Path:
 def weights_file() -> Path:
     """The weights that ship."""
     return ROOT / "weights" / "poseformer-27.onnx"
+
+
+@pytest.fixture(scope="session")
+def real_result() -> VideoResult:
+    """What poselift makes of clips/two_people.mp4, stored: 75 frames at 30 fps, people 1 and 2."""
+    return read_npz(DATA / "two_people.npz")
+
+
+@pytest.fixture(scope="session")
+def gappy_result(real_result: VideoResult) -> VideoResult:
+    """The same film; person 1 is away in frames 20 to 39, person 2 comes at frame 10 for one."""
+    first, second = real_result.people
+    here = np.r_[0:20, 40:75]
+    return replace(real_result, people=(_only(first, here), _only(second, np.array([10]))))
+
+
+def _only(person: PersonMotion, rows: NDArray[np.int64]) -> PersonMotion:
+    keypoints = replace(
+        person.keypoints, xy=person.keypoints.xy[rows], confidence=person.keypoints.confidence[rows]
+    )
+    poses = replace(person.poses, xyz=person.poses.xyz[rows])
+    return PersonMotion(person.id, person.frames[rows], person.times_s[rows], keypoints, poses)
 
 
 ServerStarter = Callable[..., AbstractContextManager[httpx.Client]]

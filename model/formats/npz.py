@@ -1,0 +1,92 @@
+"""A whole result as arrays for NumPy, and back: nothing of it is lost."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import InvalidInput
+from model.frames import VideoInfo
+from model.pipeline import PersonMotion, VideoResult
+from model.sequences import KeypointSequence, PoseSequence
+from model.skeleton import H36M17
+
+JOINTS = len(H36M17.joints)
+
+
+def write_npz(result: VideoResult, path: Path) -> None:
+    """One row for each person in each frame, ordered by person, then by frame: `person`, `frames`,
+    `times_s`, `keypoints` (n, 17, 3) px and score, `poses` (n, 17, 3) m; beside them what is said
+    of the video and how it was lifted."""
+    with path.open("wb") as file:
+        np.savez_compressed(file, **_arrays(result))
+
+
+def _arrays(result: VideoResult) -> dict[str, Any]:
+    people = result.people
+    return {
+        "person": np.repeat([p.id for p in people], [len(p.frames) for p in people]).astype(int),
+        "frames": _joined([p.frames for p in people], (0,)).astype(np.int64),
+        "times_s": _joined([p.times_s for p in people], (0,)),
+        "keypoints": _joined([p.keypoints.rows for p in people], (0, JOINTS, 3)).astype("f4"),
+        "poses": _joined([p.poses.xyz for p in people], (0, JOINTS, 3)).astype("f4"),
+        "fps": result.video.fps,
+        "image_size": np.array([result.video.width, result.video.height]),
+        "video_frames": result.video.frames,
+        "duration_s": result.video.duration_s,
+        "joints": np.array(H36M17.joints),
+        "model": np.array(result.model),
+        "detector": np.array(result.detector),
+        "applied": json.dumps(dict(result.applied)),
+        "warnings": np.array(result.warnings, np.str_),
+    }
+
+
+def read_npz(path: Path) -> VideoResult:
+    """The result that write_npz wrote; raises InvalidInput for any other file, OSError."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return _result(dict(arrays))
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InvalidInput(f"{path} is no result of a video as npz: {error}") from error
+
+
+def _result(arrays: dict[str, NDArray[Any]]) -> VideoResult:
+    width, height = (int(side) for side in arrays["image_size"])
+    video = VideoInfo(
+        width,
+        height,
+        float(arrays["fps"]),
+        int(arrays["video_frames"]),
+        float(arrays["duration_s"]),
+    )
+    detector, detector_version = map(str, arrays["detector"])
+    model, model_version = map(str, arrays["model"])
+    return VideoResult(
+        video=video,
+        detector=(detector, detector_version),
+        model=(model, model_version),
+        people=tuple(_person(id, arrays, video) for id in np.unique(arrays["person"])),
+        warnings=tuple(map(str, arrays["warnings"])),
+        applied=json.loads(str(arrays["applied"])),
+    )
+
+
+def _person(id: np.int64, arrays: dict[str, NDArray[Any]], video: VideoInfo) -> PersonMotion:
+    mine = arrays["person"] == id
+    keypoints = arrays["keypoints"][mine]
+    size = (video.width, video.height)
+    return PersonMotion(
+        int(id),
+        arrays["frames"][mine],
+        arrays["times_s"][mine],
+        KeypointSequence(keypoints[..., :2], keypoints[..., 2], size, video.fps, H36M17),
+        PoseSequence(arrays["poses"][mine], video.fps),
+    )
+
+
+def _joined(parts: list[Any], empty: tuple[int, ...]) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.zeros(empty)
