@@ -15,8 +15,9 @@ from model.errors import (
 )
 from model.formats import FORMATS, Format, read_npz, write_motion
 from model.frames import Frame, Video, VideoInfo, open_video
-from model.lifter import READOUTS, Lifter, LiftOptions, Prepared, Readouts
+from model.lifter import READOUTS, Lifter, LiftOptions, Prepared
 from model.model_files import ModelInfo, known_models, model_named, read_manifest, weights_folder
+from model.passes import TOKENS_A_PASS, Decode, Encode, Lifting, Pass, Readouts, carry_out
 from model.pipeline import PersonMotion, VideoOptions, VideoResult, lift_video
 from model.render import render_overlay
 from model.sequences import (
@@ -38,6 +39,7 @@ from model.skeleton import (
     to_h36m17,
 )
 from model.smoothing import SMOOTHINGS, smooth
+from model.streaming import LiftStream, Poses, StreamAnswers
 from model.tracker import Tracker
 from model.whole_file import written_whole
 from model.window import Window, WindowStream
@@ -56,25 +58,33 @@ __all__ = [
     "READOUTS",
     "SKELETONS",
     "SMOOTHINGS",
+    "TOKENS_A_PASS",
+    "Decode",
     "Detector",
     "DetectorUnavailable",
     "DeviceUnavailable",
     "Format",
+    "Encode",
     "Frame",
     "InvalidInput",
     "KeypointSequence",
     "LiftOptions",
+    "LiftStream",
     "Lifter",
+    "Lifting",
     "ModelFileError",
     "ModelInfo",
     "NotAVideo",
+    "Pass",
     "Person",
     "PersonMotion",
     "PoseError",
     "PoseSequence",
+    "Poses",
     "Prepared",
     "Readouts",
     "Skeleton",
+    "StreamAnswers",
     "TooLarge",
     "Tracker",
     "UnknownName",
@@ -85,6 +95,7 @@ __all__ = [
     "VideoResult",
     "Window",
     "WindowStream",
+    "carry_out",
     "known_models",
     "lift_video",
     "model_named",

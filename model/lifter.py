@@ -5,15 +5,13 @@ into its spatial and its temporal half: each frame is encoded once, and windows 
 the features. A Lifter holds no state of any sequence and is shared by threads.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 import onnxruntime
-from numpy.typing import NDArray
 from onnx.utils import Extractor
 
 from model.camera import (
@@ -30,12 +28,11 @@ from model.camera import (
 from model.devices import check_provider, execution_providers
 from model.errors import InvalidInput
 from model.model_files import FRAME_FEATURES, FRAME_JOINTS, ModelInfo, read_model
+from model.passes import Encode, Lifting, Pass, Readouts, carry_out, lift_centre, lift_dense
 from model.sequences import Float32, KeypointSequence, PoseSequence
 from model.skeleton import H36M17
 from model.window import Window
 
-TOKENS_A_CALL = 216
-"""Windows x frames of one model call: on a CPU, 150 to 350 is fastest and more is slower."""
 READOUTS = ("centre", "dense")
 MAX_FOCAL_PX = 1e7
 HEIGHT_LIMITS_M = (0.3, 3.0)
@@ -70,14 +67,6 @@ class LiftOptions:
             raise InvalidInput(
                 f"height_m lies in {low}..{high} m, got {self.height_m}", ("height_m",)
             )
-
-
-class Readouts(NamedTuple):
-    """centre (B, 1, 17, 3) and dense (B, f, 17, 3) m, in the axes of each frame's input; dense is
-    None for a model without it."""
-
-    centre: Float32
-    dense: Float32 | None
 
 
 class Prepared(NamedTuple):
@@ -136,27 +125,32 @@ class Lifter:
         spatial, temporal = (_session(half, providers, threads) for half in halves)
         return Lifter(info, spatial, temporal, check_provider(device, temporal))
 
-    def lift(
-        self,
-        sequence: KeypointSequence,
-        options: LiftOptions | None = None,
-        between: Callable[[], None] | None = None,
-    ) -> PoseSequence:
+    def lift(self, sequence: KeypointSequence, options: LiftOptions | None = None) -> PoseSequence:
         """A pose for each frame, in camera axes. Before the first frame it is repeated, after the
-        last one that is; one frame is enough. Raises InvalidInput for a readout not in the file.
+        last one that is; one frame is enough. Raises InvalidInput for a readout not in the file."""
+        return carry_out(self.lifting(sequence, options), self.run_pass)
 
-        `between` is called between passes of the model; what it raises ends the work.
-        """
+    def lifting(
+        self, sequence: KeypointSequence, options: LiftOptions | None = None
+    ) -> Lifting[PoseSequence]:
+        """What `lift` does, for whoever runs the passes."""
         options = options or LiftOptions()
-        between = between or (lambda: None)
         self.check(options)
         prepared = self.prepare(sequence.to_h36m17(), options.focal_px)
-        xyz = self._lift_inputs(prepared.inputs, options.readout, between)
+        readout = lift_dense if options.readout == "dense" else lift_centre
+        xyz = yield from readout(prepared.inputs, self.window)
         if options.flip:
-            mirror = mirror_input(prepared.inputs)
-            mirrored = self._lift_inputs(mirror, options.readout, between)
+            mirrored = yield from readout(mirror_input(prepared.inputs), self.window)
             xyz = (xyz + mirror_pose(mirrored)) / 2
         return PoseSequence(self.finish(xyz, prepared.rotation, options.height_m), sequence.fps)
+
+    def run_pass(self, wanted: Pass) -> Any:
+        """What a lifting is sent for one of its passes."""
+        return (
+            self.encode(wanted.inputs)
+            if isinstance(wanted, Encode)
+            else self.decode(wanted.windows)
+        )
 
     def run(self, windows: Float32) -> Readouts:
         """Prepared windows (B, f, 17, C) -> Readouts; every window through one model call."""
@@ -207,44 +201,6 @@ class Lifter:
         if height_m is None or self.info.height_m is None:
             return turned
         return turned * np.float32(height_m / self.info.height_m)
-
-    def _lift_inputs(self, inputs: Float32, readout: str, between: Callable[[], None]) -> Float32:
-        """(T, 17, C) -> (T, 17, 3), each frame encoded once."""
-        parts = []
-        for start in range(0, len(inputs), TOKENS_A_CALL):
-            between()
-            parts.append(self.encode(inputs[start : start + TOKENS_A_CALL]))
-        features = np.concatenate(parts)
-        if readout == "dense":
-            return self._lift_dense(features, between)
-        passes = self._passes(features, np.arange(len(features)), between)
-        return np.concatenate([found.centre[:, 0] for _, found in passes])
-
-    def _lift_dense(self, features: Float32, between: Callable[[], None]) -> Float32:
-        """Windows half a window apart, every frame of each blended with weights that fall to zero
-        at its ends: they add up to one at each frame, and no seam shows."""
-        half = self.window.past
-        last = len(features) - 1
-        hop = max(1, half)
-        centres = np.arange(0, last + hop, hop)
-        fall = 1 - np.abs(np.arange(-half, half + 1)) / hop if half else np.ones(1)
-        total = np.zeros((last + 1 + 2 * half + 2 * hop, 17, 3), np.float32)
-        for chunk, found in self._passes(features, centres, between):
-            assert found.dense is not None
-            weighted = found.dense * fall[:, None, None].astype(np.float32)
-            for centre, poses in zip(chunk, weighted, strict=True):
-                total[centre : centre + self.frames] += poses
-        return total[half : half + last + 1]
-
-    def _passes(
-        self, features: Float32, centres: NDArray[np.int64], between: Callable[[], None]
-    ) -> Iterator[tuple[NDArray[np.int64], Readouts]]:
-        """Decode the windows around `centres`, a few at a time."""
-        step = max(1, TOKENS_A_CALL // self.frames)
-        for start in range(0, len(centres), step):
-            between()
-            chunk = centres[start : start + step]
-            yield chunk, self.decode(self.window.over(features, chunk))
 
 
 def _prepare_image(sequence: KeypointSequence, size: Float32, state: InputState) -> Prepared:

@@ -1,11 +1,10 @@
-"""The frames around a frame: for a whole sequence at once, or one frame at a time.
+"""The frames around a frame: for a whole sequence at once, or as the frames arrive.
 
 Rules for whoever changes this: window i is the frames i - past .. i + future; a frame before the
 first is the first, one after the last is the last; every frame gets exactly one window, in order;
-`stream` gives the same windows as `over`, whatever the sequence's length.
+`stream` gives the same windows as `over`, whatever the sequence's length and however it is cut.
 """
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,32 +41,31 @@ class Window:
 
 
 class WindowStream:
-    """The windows of a sequence whose frames arrive one at a time. One per person per stream."""
+    """The windows of a sequence whose frames arrive a few at a time. One per person per stream.
+
+    A window is given with the frame that it ends at, so the first `future` of all end too early to
+    be any frame's own: they hold all that is known of the first frames, which is what a live
+    answer needs. The others are those of `Window.over`.
+    """
 
     def __init__(self, window: Window):
         self._window = window
-        self._held: deque[NDArray[Any]] = deque(maxlen=window.length)
-        self._pushed = 0
-        self._given = 0
+        self._held: NDArray[Any] | None = None  # the f - 1 newest frames
 
-    def push(self, frame: NDArray[Any]) -> list[NDArray[Any]]:
-        """Take the next frame (...); give the windows (f, ...) that it completes: none or one."""
-        if not self._pushed:
-            self._held.extend([frame] * self._window.past)
-        self._pushed += 1
-        return self._take(frame)
+    def push(self, frames: NDArray[Any]) -> NDArray[Any]:
+        """Take the next frames (n, ...); give the windows (n, f, ...) that end at each."""
+        length = self._window.length
+        if self._held is None:
+            self._held = np.repeat(frames[:1], length - 1, axis=0)
+        known = np.concatenate([self._held, frames])
+        self._held = known[len(frames) :].copy()
+        return known[np.arange(len(frames))[:, None] + np.arange(length)]
 
-    def flush(self) -> list[NDArray[Any]]:
-        """The windows still owed, the last frame repeated; then the stream is as new."""
-        owed: list[NDArray[Any]] = []
-        while self._given < self._pushed:
-            owed += self._take(self._held[-1])
-        self.__init__(self._window)  # type: ignore[misc]
+    def flush(self) -> NDArray[Any]:
+        """The windows (future, f, ...) that end after the last frame, which is repeated; then the
+        stream is as new. Something was pushed before."""
+        if self._held is None:
+            raise InvalidInput("a stream without frames has no windows")
+        owed = self.push(np.repeat(self._held[-1:], self._window.future, axis=0))
+        self._held = None
         return owed
-
-    def _take(self, frame: NDArray[Any]) -> list[NDArray[Any]]:
-        self._held.append(frame)
-        if len(self._held) < self._window.length:
-            return []
-        self._given += 1
-        return [np.stack(self._held)]

@@ -1,7 +1,10 @@
 """POST /lift: one person's 2D keypoints in, 3D poses out."""
 
+from typing import Any
+
 from fastapi import APIRouter, Depends, Request, Response
 
+from model import Pass
 from service import documented
 from service.bodies import read_body
 from service.door import Visit
@@ -32,7 +35,13 @@ async def post_lift(request: Request, service: TheService) -> Response:
 def _answer(body: bytes, service: Running, visit: Visit) -> bytes:
     asked = read_lift(body, service.settings.max_frames)
     visit.check()
-    result = lift_request(asked, service.lifters.get(asked.model), visit.check)
+    lifter = service.lifters.get(asked.model)
+
+    def run(wanted: Pass) -> Any:
+        visit.check()
+        return lifter.run_pass(wanted)
+
+    result = lift_request(asked, lifter, run)
     visit.check()
     service.telemetry.lifted(len(result.poses))
     return dump(lift_document(result))

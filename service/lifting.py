@@ -1,20 +1,22 @@
 """One checked request -> its answer: what POST /lift and `poselift lift` share."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from model import KeypointSequence, Lifter, smooth
+from model import KeypointSequence, Lifter, Pass, carry_out, smooth
 from service.schemas import LiftRequest, LiftResult
 
 
 def lift_request(
-    asked: LiftRequest, lifter: Lifter, between: Callable[[], None] | None = None
+    asked: LiftRequest, lifter: Lifter, run: Callable[[Pass], Any] | None = None
 ) -> LiftResult:
     """The whole answer to a checked request; raises InvalidInput where the model cannot do it.
-    `between` is called between passes of the model; what it raises ends the work."""
+    `run` carries out the passes of the model; what it raises ends the work."""
     sequence = asked.sequence.to_h36m17()
-    poses = smooth(lifter.lift(sequence, asked.options, between), asked.smoothing)
+    poses = carry_out(lifter.lifting(sequence, asked.options), run or lifter.run_pass)
+    poses = smooth(poses, asked.smoothing)
     return LiftResult(
         model=(lifter.name, lifter.version),
         keypoints=sequence,

@@ -24,18 +24,22 @@ def test_over_is_padding_and_sliding(count: int, past: int, future: int) -> None
     np.testing.assert_array_equal(found, plainly(frames, past, future))
 
 
-@given(count=st.integers(0, 20), past=SIDES, future=SIDES, again=st.booleans())
-def test_streamed_is_offline(count: int, past: int, future: int, again: bool) -> None:
+@given(count=st.integers(1, 20), past=SIDES, future=SIDES, again=st.booleans(), cuts=st.data())
+def test_streamed_is_offline(
+    count: int, past: int, future: int, again: bool, cuts: st.DataObject
+) -> None:
     window = Window(past, future)
     stream = window.stream()
     for run in range(1 + again):
         frames = np.random.default_rng(run).normal(size=(count, 2))
-        given_by_push = [w for frame in frames for w in stream.push(frame)]
-        assert len(given_by_push) == max(0, count - future)
-        found = given_by_push + stream.flush()
-        assert len(found) == count
-        if count:
-            np.testing.assert_array_equal(np.stack(found), window.over(frames))
+        at = cuts.draw(st.lists(st.integers(0, count), max_size=5).map(sorted))
+        chunks = [chunk for chunk in np.split(frames, at) if len(chunk)]
+        pushed = np.concatenate([stream.push(chunk) for chunk in chunks])
+        assert len(pushed) == count
+        found = np.concatenate([pushed, stream.flush()])
+        np.testing.assert_array_equal(found[future:], window.over(frames))
+        early = Window(past + future, 0).over(frames)
+        np.testing.assert_array_equal(found[:count], early)
 
 
 def test_two_interleaved_streams_are_each_alone(rng: np.random.Generator) -> None:
@@ -45,10 +49,15 @@ def test_two_interleaved_streams_are_each_alone(rng: np.random.Generator) -> Non
     found: list[list[np.ndarray]] = [[], []]
     for frame in range(12):
         for k in (0, 1):
-            found[k] += streams[k].push(both[k, frame])
+            found[k].append(streams[k].push(both[k, frame : frame + 1]))
     for k in (0, 1):
-        alone = np.stack(found[k] + streams[k].flush())
+        alone = np.concatenate([*found[k], streams[k].flush()])[2:]
         np.testing.assert_array_equal(alone, window.over(both[k]))
+
+
+def test_a_stream_without_frames_has_nothing_to_flush() -> None:
+    with pytest.raises(InvalidInput):
+        Window(2, 2).stream().flush()
 
 
 def test_only_the_centres_asked_for(rng: np.random.Generator) -> None:

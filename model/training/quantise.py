@@ -22,8 +22,9 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from model.errors import InvalidInput
-from model.lifter import TOKENS_A_CALL, Lifter
+from model.lifter import Lifter
 from model.model_files import FRAME_FEATURES, ModelInfo, read_model
+from model.passes import TOKENS_A_PASS
 from model.training.network import JOINTS
 
 Measure = Callable[[Path], Mapping[str, float]]
@@ -95,7 +96,7 @@ def frame_times_ms(*lifters: Lifter, runs: int = 31) -> list[float]:
     """Median time of one frame of a long sequence in each, measured in turns so that whatever else
     the machine does slows all alike."""
     frames, channels = lifters[0].frames, lifters[0].info.channels
-    count = max(1, TOKENS_A_CALL // frames)
+    count = max(1, TOKENS_A_PASS // frames)
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(count, JOINTS, channels)).astype(np.float32)
     times: list[list[float]] = [[] for _ in lifters]

@@ -1,0 +1,104 @@
+"""Lifting as a series of passes of the network, for whoever runs the network.
+
+A lifting is a generator: it yields the passes it needs, is sent what each gives, and returns its
+answer. It neither computes nor waits, so the same lifting runs alone or batched with others'.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.sequences import Float32
+from model.window import Window
+
+TOKENS_A_PASS = 216
+"""Frames, or windows x frames, of one pass: on a CPU, 150 to 350 is fastest and more is slower."""
+
+
+class Encode(NamedTuple):
+    """The spatial half, for frames (N, 17, C); it is sent their features (N, D)."""
+
+    inputs: Float32
+
+    @property
+    def tokens(self) -> int:
+        return len(self.inputs)
+
+
+class Decode(NamedTuple):
+    """The temporal half, for windows of features (B, f, D); it is sent Readouts."""
+
+    windows: Float32
+
+    @property
+    def tokens(self) -> int:
+        return self.windows.shape[0] * self.windows.shape[1]
+
+
+class Readouts(NamedTuple):
+    """centre (B, 1, 17, 3) and dense (B, f, 17, 3) m, in the axes of each frame's input; dense is
+    None for a model without it."""
+
+    centre: Float32
+    dense: Float32 | None
+
+
+Pass = Encode | Decode
+Result = TypeVar("Result")
+Lifting = Generator[Pass, Any, Result]
+
+
+def carry_out(lifting: Lifting[Result], run: Callable[[Pass], Any]) -> Result:
+    """The answer of a lifting whose passes are run one after another."""
+    try:
+        wanted = next(lifting)
+        while True:
+            wanted = lifting.send(run(wanted))
+    except StopIteration as done:
+        answer: Result = done.value
+        return answer
+
+
+def encode(inputs: Float32) -> Lifting[Float32]:
+    """Frames (T, 17, C) -> their features (T, D)."""
+    parts = []
+    for start in range(0, len(inputs), TOKENS_A_PASS):
+        parts.append((yield Encode(inputs[start : start + TOKENS_A_PASS])))
+    return np.concatenate(parts)
+
+
+def lift_centre(inputs: Float32, window: Window) -> Lifting[Float32]:
+    """Frames (T, 17, C) -> poses (T, 17, 3): a window for each, answered at its centre."""
+    features = yield from encode(inputs)
+    parts = []
+    for centres in _chunks(np.arange(len(features)), window):
+        found: Readouts = yield Decode(window.over(features, centres))
+        parts.append(found.centre[:, 0])
+    return np.concatenate(parts)
+
+
+def lift_dense(inputs: Float32, window: Window) -> Lifting[Float32]:
+    """Frames (T, 17, C) -> poses (T, 17, 3): windows half a window apart, every frame of each
+    blended with weights that fall to zero at its ends. They add up to one at each frame, and no
+    seam shows."""
+    features = yield from encode(inputs)
+    half, last = window.past, len(features) - 1
+    hop = max(1, half)
+    fall = 1 - np.abs(np.arange(-half, half + 1)) / hop if half else np.ones(1)
+    total = np.zeros((last + 1 + 2 * half + 2 * hop, 17, 3), np.float32)
+    for centres in _chunks(np.arange(0, last + hop, hop), window):
+        found: Readouts = yield Decode(window.over(features, centres))
+        assert found.dense is not None
+        weighted = found.dense * fall[:, None, None].astype(np.float32)
+        for centre, poses in zip(centres, weighted, strict=True):
+            total[centre : centre + window.length] += poses
+    return total[half : half + last + 1]
+
+
+def _chunks(rows: NDArray[np.int64], window: Window) -> Iterator[NDArray[np.int64]]:
+    """The rows, as many at a time as one pass takes windows."""
+    step = max(1, TOKENS_A_PASS // window.length)
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]

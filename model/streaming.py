@@ -1,0 +1,130 @@
+"""One person's frames as they arrive -> poses: at once, and again when the window is complete."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.camera import mirror_input, mirror_pose
+from model.errors import InvalidInput
+from model.lifter import InputState, Lifter, LiftOptions
+from model.passes import TOKENS_A_PASS, Decode, Lifting, Readouts, encode
+from model.sequences import Float32, KeypointSequence
+
+Frames = NDArray[np.int64]
+
+
+class Poses(NamedTuple):
+    """frames (n,), counted from the stream's first; xyz (n, 17, 3) m, camera axes."""
+
+    frames: Frames
+    xyz: Float32
+
+
+class StreamAnswers(NamedTuple):
+    """final: the centre readout, once the window is complete; each frame once, in order, the same
+    as of the whole sequence. early: the dense readout, `lookahead` frames after the frame."""
+
+    final: Poses
+    early: Poses
+
+
+class LiftStream:
+    """Sliding windows of one person. `push` the next frames, `flush` at the end.
+
+    Both give a lifting, which is carried out before the next is begun; one that failed or was left
+    ends the stream. Each frame is encoded once. With `lookahead` (0 .. the window's future, in
+    frames) every frame is also answered that much after it, which needs a model with the dense
+    readout; None asks for final answers alone. Raises InvalidInput.
+    """
+
+    def __init__(
+        self, lifter: Lifter, options: LiftOptions | None = None, lookahead: int | None = None
+    ):
+        self._lifter = lifter
+        self._options = options or LiftOptions()
+        lifter.check(self._options)
+        if self._options.readout != "centre":
+            raise InvalidInput("a stream answers with the readout centre", ("readout",))
+        future = lifter.window.future
+        if lookahead is not None and not 0 <= lookahead <= future:
+            raise InvalidInput(f"lookahead lies in 0..{future}, got {lookahead}", ("lookahead",))
+        if lookahead is not None and not lifter.has_dense:
+            raise InvalidInput(f"model {lifter.name} gives no early answers", ("lookahead",))
+        self._lookahead = lookahead
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pushed = 0
+        self._state: InputState | None = None
+        self._rotations = np.empty((0, 3, 3), np.float32)  # of the newest frames
+        # the picture, and its mirror image
+        self._windows = [self._lifter.window.stream() for _ in range(1 + self._options.flip)]
+
+    @property
+    def pushed(self) -> int:
+        """Frames taken since the beginning, or the last flush."""
+        return self._pushed
+
+    def push(self, sequence: KeypointSequence) -> Lifting[StreamAnswers]:
+        """Take the next frames; the answers are those that they make possible."""
+        prepared = self._lifter.prepare(sequence.to_h36m17(), self._options.focal_px, self._state)
+        self._state = prepared.state
+        ends = np.arange(self._pushed, self._pushed + len(sequence))
+        self._pushed += len(sequence)
+        rotations = np.concatenate([self._rotations, prepared.rotation])
+        self._rotations = rotations
+        windows = []
+        for side, stream in enumerate(self._windows):
+            inputs = mirror_input(prepared.inputs) if side else prepared.inputs
+            windows.append(stream.push((yield from encode(inputs))))
+        answers = yield from self._answer(ends, windows)
+        self._rotations = rotations[-self._lifter.frames :].copy()
+        return answers
+
+    def flush(self) -> Lifting[StreamAnswers]:
+        """The answers still owed, the last frame repeated; then the stream is as new."""
+        ends = np.arange(self._pushed, self._pushed + self._lifter.window.future)
+        windows = [stream.flush() for stream in self._windows] if self._pushed else []
+        answers = yield from self._answer(ends, windows)
+        self._begin()
+        return answers
+
+    def _answer(self, ends: Frames, windows: list[Float32]) -> Lifting[StreamAnswers]:
+        """What the windows that end at these frames say; for each side of the picture its own."""
+        final = ends - self._lifter.window.future
+        early = ends - (0 if self._lookahead is None else self._lookahead)
+        has_final = (final >= 0) & (final < self._pushed)
+        has_early = (early >= 0) & (early < self._pushed) & (self._lookahead is not None)
+        rows = np.flatnonzero(has_final | has_early)
+        xyz = yield from self._decode([side[rows] for side in windows])
+        return StreamAnswers(
+            self._finish(final[rows], xyz[:, 0], has_final[rows]),
+            self._finish(early[rows], xyz[:, 1], has_early[rows]),
+        )
+
+    def _decode(self, sides: list[Float32]) -> Lifting[Float32]:
+        """Windows (n, f, D) -> (n, 2, 17, 3): the centre, and the frame answered early."""
+        parts = [np.empty((0, 2, 17, 3), np.float32)]
+        windows = np.concatenate(sides) if sides else np.empty((0, 1, 1), np.float32)
+        step = max(1, TOKENS_A_PASS // self._lifter.frames)
+        for start in range(0, len(windows), step):
+            found: Readouts = yield Decode(windows[start : start + step])
+            parts.append(self._read(found))
+        xyz = np.concatenate(parts)
+        if not self._options.flip:
+            return xyz
+        plain, mirrored = np.split(xyz, 2)
+        return (plain + mirror_pose(mirrored)) / 2
+
+    def _read(self, found: Readouts) -> Float32:
+        centre = found.centre[:, 0]
+        if self._lookahead is None:
+            return np.stack([centre, centre], axis=1)
+        assert found.dense is not None
+        return np.stack([centre, found.dense[:, -1 - self._lookahead]], axis=1)
+
+    def _finish(self, frames: Frames, xyz: Float32, wanted: NDArray[np.bool_]) -> Poses:
+        frames, xyz = frames[wanted], xyz[wanted]
+        rotations = self._rotations[frames - (self._pushed - len(self._rotations))]
+        return Poses(frames, self._lifter.finish(xyz, rotations, self._options.height_m))
