@@ -18,7 +18,14 @@ from model.frames import Frame, Video, VideoInfo, open_video
 from model.lifter import READOUTS, Lifter, LiftOptions, Prepared
 from model.model_files import ModelInfo, known_models, model_named, read_manifest, weights_folder
 from model.passes import TOKENS_A_PASS, Decode, Encode, Lifting, Pass, Readouts, carry_out
-from model.pipeline import PersonMotion, VideoOptions, VideoResult, lift_video
+from model.pipeline import (
+    MAX_DETECT_EVERY,
+    PersonMotion,
+    Progress,
+    VideoOptions,
+    VideoResult,
+    lift_video,
+)
 from model.render import render_overlay
 from model.sequences import (
     MAX_COORDINATE_PX,
@@ -53,6 +60,7 @@ __all__ = [
     "H36M17",
     "HALPE26",
     "MAX_COORDINATE_PX",
+    "MAX_DETECT_EVERY",
     "MAX_FPS",
     "MAX_IMAGE_SIDE_PX",
     "READOUTS",
@@ -82,6 +90,7 @@ __all__ = [
     "PoseSequence",
     "Poses",
     "Prepared",
+    "Progress",
     "Readouts",
     "Skeleton",
     "StreamAnswers",

@@ -5,6 +5,7 @@ own pictures (never a playlist), FFmpeg gets a Python file instead of a path, an
 its to open something else is refused.
 """
 
+from array import array
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -72,36 +73,44 @@ class Frame:
 
 
 class Video:
-    """An open video. `info` is what the file declares; `warnings` grows while it is read."""
+    """An open video. `info` is what the file declares; `warnings`, and `times_s` of every frame
+    from the first, grow while it is read."""
 
     def __init__(self, info: VideoInfo, decoded: Iterator[VideoFrame], warnings: list[str]):
         self.info = info
         self.warnings = warnings
+        self.times_s = array("d")
         self._decoded = decoded
-        self._read = 0
-        self._last_s = 0.0
 
-    def frames(self) -> Iterator[Frame]:
-        """Each frame, once. A file that breaks off gives what can be read, and a warning."""
+    def frames(self, every: int = 1) -> Iterator[Frame]:
+        """The first frame, every n-th after it and the last, once: the pictures between cost their
+        decoding alone. A file that breaks off gives what can be read, and a warning."""
         clock = _Clock(self.info.fps, self.warnings)
-        coded_size = None
+        coded_size = passed_over = None
         for picture in self._decoded:
             coded_size = coded_size or (picture.width, picture.height)
             if (picture.width, picture.height) != coded_size:
                 _warn_once(self.warnings, "the picture's size changes; all are scaled to the first")
-            self._last_s = clock.time_s(picture)
-            self._read += 1
-            yield Frame(self._read - 1, self._last_s, _upright_rgb(picture, self.info))
+            self.times_s.append(clock.time_s(picture))
+            passed_over = picture if (len(self.times_s) - 1) % every else None
+            if not passed_over:
+                yield self._newest(picture)
+        if passed_over:
+            yield self._newest(passed_over)
         self._check_end()
+
+    def _newest(self, picture: VideoFrame) -> Frame:
+        return Frame(len(self.times_s) - 1, self.times_s[-1], _upright_rgb(picture, self.info))
 
     @property
     def read_info(self) -> VideoInfo:
         """What was really read so far: true count, duration and mean rate."""
-        fps = self.info.fps
-        if self._last_s > 0:
-            fps = min((self._read - 1) / self._last_s, MAX_FPS)
-        duration_s = self._last_s + 1 / fps if self._read else 0.0
-        return VideoInfo(self.info.width, self.info.height, fps, self._read, duration_s)
+        fps, read = self.info.fps, len(self.times_s)
+        last_s = self.times_s[-1] if read else 0.0
+        if last_s > 0:
+            fps = min((read - 1) / last_s, MAX_FPS)
+        duration_s = last_s + 1 / fps if read else 0.0
+        return VideoInfo(self.info.width, self.info.height, fps, read, duration_s)
 
     def _check_end(self) -> None:
         declared_s, read_s = self.info.duration_s, self.read_info.duration_s

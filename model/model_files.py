@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import onnx
@@ -53,6 +54,10 @@ class ModelInfo:
         """Whether training covered this frame rate, or nearly."""
         low, high = self.fps
         return low * (1 - FPS_MARGIN) <= fps <= high * (1 + FPS_MARGIN)
+
+    def stride(self, fps: float) -> int:
+        """Every how many frames are to be lifted, so that the rate is not above those trained."""
+        return max(1, ceil(fps / (self.fps[1] * (1 + FPS_MARGIN))))
 
     def to_metadata(self) -> dict[str, str]:
         """The file's metadata; the inverse of from_metadata."""

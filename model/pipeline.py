@@ -3,40 +3,52 @@
 A picture is let go as soon as the detector has seen it; what is kept are keypoints.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.detectors import DETECTORS, Detector, Person, open_detector
+from model.detectors import DETECTORS, Detector, open_detector
 from model.errors import InvalidInput, UnknownName
 from model.frames import Video, VideoInfo, open_video
 from model.lifter import Lifter, LiftOptions
-from model.sequences import MAX_COORDINATE_PX, KeypointSequence, PoseSequence
-from model.skeleton import Skeleton
+from model.read_ahead import read_ahead
+from model.sequences import Float32, KeypointSequence, PoseSequence
+from model.sightings import MAX_BRIDGED_S, Track, fill, split_at_gaps
+from model.skeleton import H36M17
 from model.smoothing import SMOOTHINGS, smooth
+from model.thinning import lift_thinned
 from model.tracker import Tracker
 
 MAX_PEOPLE = 16
-MAX_BRIDGED_S = 0.5
-"""A person away for longer is lifted in two parts, before and after."""
+MAX_DETECT_EVERY = 30
+PICTURES_AHEAD = 2
+"""Decoded while the detector works; each may be large, and one is enough where its time is even."""
 UNEVEN = 0.25
 """Frames are unevenly spaced when their steps spread by more than this share of the mean."""
 
-Progress = Callable[[int, int | None], None]
-"""Called with the frames done and, where it is known, how many there are."""
+Progress = Callable[[str, int, int | None], None]
+"""Called with the stage, what of it is done, and, where that is known, how much there is: frames
+when `detecting` or `drawing`, people when `lifting`."""
 
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """How a video is worked on; the last four are LiftOptions'. Raises InvalidInput."""
+    """How a video is worked on; the last four are LiftOptions'. Raises InvalidInput.
+
+    detect_every: the detector looks at every n-th frame and the last; between them keypoints move
+    on straight lines in time.
+    """
 
     detector: str = "mediapipe"
     max_people: int = 4
     smoothing: str = "butterworth"
+    detect_every: int = 1
     readout: str = "centre"
     flip: bool = False
     focal_px: float | None = None
@@ -50,6 +62,11 @@ class VideoOptions:
         if not 1 <= self.max_people <= MAX_PEOPLE:
             raise InvalidInput(
                 f"max_people lies in 1..{MAX_PEOPLE}, got {self.max_people}", ("max_people",)
+            )
+        if not 1 <= self.detect_every <= MAX_DETECT_EVERY:
+            raise InvalidInput(
+                f"detect_every lies in 1..{MAX_DETECT_EVERY}, got {self.detect_every}",
+                ("detect_every",),
             )
         self.lift_options()
 
@@ -95,14 +112,11 @@ class VideoResult:
 
 @dataclass
 class _Seen:
-    """The people of a video, as the tracker tells them apart: id -> frame -> person."""
+    """The people of a video, as the tracker tells them apart, and when each frame was."""
 
-    times_s: list[float] = field(default_factory=list)
-    people: dict[int, dict[int, Person]] = field(default_factory=dict)
-    crowded: bool = False
-
-    def add(self, id: int, frame: int, person: Person) -> None:
-        self.people.setdefault(id, {})[frame] = person
+    times_s: NDArray[np.float64]
+    tracks: dict[int, Track]
+    crowded: bool
 
 
 def lift_video(
@@ -113,105 +127,97 @@ def lift_video(
 ) -> VideoResult:
     """The 3D poses of everybody in a video; nobody in it is an answer, too.
 
-    Raises NotAVideo, UnreadableVideo, TooLarge, DetectorUnavailable, InvalidInput.
+    Decoding runs in a thread of its own, beside the detector. Lifting waits for the end: the true
+    frame rate, by which it chooses frames and filters, is known only then, and it takes a few
+    hundredths of the detector's time. Raises NotAVideo, UnreadableVideo, TooLarge,
+    DetectorUnavailable, InvalidInput, and what `progress` raises, which ends the work.
     """
     options = options or VideoOptions()
+    tell = progress or _tell_nobody
     lifter.check(options.lift_options())
     # one place more than asked for shows that there were more people
     places = options.max_people + (options.max_people > 1)
     with open_video(path) as video, closing(open_detector(options.detector, places)) as detector:
-        seen = _watch(video, detector, options.max_people, progress)
+        seen = _watch(video, detector, options, tell)
         info = video.read_info
-    people = [
-        _lift_person(id, seen, detector.skeleton, info, lifter, options) for id in seen.people
-    ]
     return VideoResult(
         video=info,
         detector=(detector.name, detector.version),
         model=(lifter.name, lifter.version),
-        people=tuple(sorted(people, key=lambda person: person.id)),
+        people=tuple(_lift_people(seen, info, lifter, options, tell)),
         warnings=(*video.warnings, *_warnings(seen, info, lifter, options)),
         applied=_applied(info, lifter, options),
     )
 
 
-def _watch(video: Video, detector: Detector, max_people: int, progress: Progress | None) -> _Seen:
-    """Detect and track, frame by frame."""
-    seen = _Seen()
-    tracker = Tracker(video.info.fps, max_people)
-    for frame in video.frames():
-        seen.times_s.append(frame.time_s)
-        for id, person in tracker.update(detector.detect(frame.image, frame.time_s)):
-            seen.add(id, frame.index, person)
-        for earlier in tracker.recovered:
-            seen.add(earlier.id, earlier.frame, earlier.person)
-        if progress:
-            total = max(video.info.frames, frame.index + 1) if video.info.frames else None
-            progress(frame.index + 1, total)
+def _tell_nobody(stage: str, done: int, total: int | None) -> None: ...
+
+
+def _watch(video: Video, detector: Detector, options: VideoOptions, tell: Progress) -> _Seen:
+    """Detect and track, picture by picture, while the next ones are decoded."""
+    every = options.detect_every
+    tracker = Tracker(video.info.fps / every, options.max_people)
+    tracks: defaultdict[int, Track] = defaultdict(lambda: Track(detector.skeleton))
+    looks = array("q")
+    with read_ahead(video.frames(every), PICTURES_AHEAD) as frames:
+        for frame in frames:
+            looks.append(frame.index)
+            for id, person in tracker.update(detector.detect(frame.image, frame.time_s)):
+                tracks[id].add(frame.index, person)
+            for earlier in tracker.recovered:
+                tracks[earlier.id].add(looks[earlier.frame], earlier.person)
+            done = frame.index + 1
+            tell("detecting", done, max(video.info.frames, done) if video.info.frames else None)
     for sighting in tracker.finish():
-        seen.add(sighting.id, sighting.frame, sighting.person)
-    seen.crowded = tracker.crowded
-    return seen
+        tracks[sighting.id].add(looks[sighting.frame], sighting.person)
+    return _Seen(np.array(video.times_s), tracks, tracker.crowded)
+
+
+def _lift_people(
+    seen: _Seen, info: VideoInfo, lifter: Lifter, options: VideoOptions, tell: Progress
+) -> Iterator[PersonMotion]:
+    for done, id in enumerate(sorted(seen.tracks)):
+        tell("lifting", done, len(seen.tracks))
+        yield _lift_person(id, seen, info, lifter, options)
+    tell("lifting", len(seen.tracks), len(seen.tracks))
 
 
 def _lift_person(
-    id: int,
-    seen: _Seen,
-    skeleton: Skeleton,
-    info: VideoInfo,
-    lifter: Lifter,
-    options: VideoOptions,
+    id: int, seen: _Seen, info: VideoInfo, lifter: Lifter, options: VideoOptions
 ) -> PersonMotion:
-    sightings = seen.people[id]
-    times_s = np.array(seen.times_s)
-    parts = split_at_gaps(sorted(sightings), times_s)
-    keypoints = [_keypoints(part, sightings, skeleton, info).to_h36m17() for part in parts]
+    frames, rows = seen.tracks[id].sightings()
+    runs = split_at_gaps(frames, seen.times_s, options.detect_every)
+    filled = [fill(run, frames, rows, seen.times_s, options.detect_every) for run in runs]
+    keypoints = [_keypoints(part, info) for part in filled]
+    stride = lifter.info.stride(info.fps)
     poses = [
-        smooth(lifter.lift(part, options.lift_options()), options.smoothing) for part in keypoints
+        smooth(lift_thinned(lifter, part, options.lift_options(), stride), options.smoothing)
+        for part in keypoints
     ]
-    frames = np.concatenate(parts)
-    return PersonMotion(id, frames, times_s[frames], _joined(keypoints), _joined_poses(poses))
+    present = np.concatenate(runs)
+    return PersonMotion(
+        id,
+        present,
+        seen.times_s[present],
+        _keypoints(np.concatenate(filled), info),
+        PoseSequence(np.concatenate([part.xyz for part in poses]), info.fps),
+    )
 
 
-def split_at_gaps(frames: Sequence[int], times_s: NDArray[np.float64]) -> list[NDArray[np.int64]]:
-    """Frames in which a person was seen -> runs of frames, short gaps filled, split at long ones;
-    times_s are those of all the video's frames."""
-    seen = np.array(frames, np.int64)
-    away = np.diff(times_s[seen]) > MAX_BRIDGED_S
-    away &= np.diff(seen) > 1
-    runs = np.split(seen, np.flatnonzero(away) + 1)
-    return [np.arange(run[0], run[-1] + 1) for run in runs]
-
-
-def _keypoints(
-    frames: NDArray[np.int64], sightings: Mapping[int, Person], skeleton: Skeleton, info: VideoInfo
-) -> KeypointSequence:
-    """What was seen in these frames; score 0 where nothing was, or nothing that can be meant."""
-    joints = len(skeleton.joints)
-    xy = np.zeros((len(frames), joints, 2), np.float32)
-    score = np.zeros((len(frames), joints), np.float32)
-    for row, frame in enumerate(frames):
-        if person := sightings.get(int(frame)):
-            xy[row], score[row] = person.xy, person.score
-    score[np.abs(xy).max(axis=-1) > MAX_COORDINATE_PX] = 0
-    return KeypointSequence(xy, score, (info.width, info.height), info.fps, skeleton)
-
-
-def _joined(parts: Sequence[KeypointSequence]) -> KeypointSequence:
-    xy = np.concatenate([part.xy for part in parts])
-    return replace(parts[0], xy=xy, confidence=np.concatenate([part.confidence for part in parts]))
-
-
-def _joined_poses(parts: Sequence[PoseSequence]) -> PoseSequence:
-    return replace(parts[0], xyz=np.concatenate([part.xyz for part in parts]))
+def _keypoints(rows: Float32, info: VideoInfo) -> KeypointSequence:
+    size = (info.width, info.height)
+    return KeypointSequence(rows[..., :2], rows[..., 2], size, info.fps, H36M17)
 
 
 def _warnings(seen: _Seen, info: VideoInfo, lifter: Lifter, options: VideoOptions) -> list[str]:
     warnings = []
     if not lifter.info.covers(info.fps):
         low, high = lifter.info.fps
+        stride = lifter.info.stride(info.fps)
+        thinned = f"; one frame in {stride} was lifted, the others lie between" * (stride > 1)
         warnings.append(
             f"the model was trained for {low:g}-{high:g} frames/s, this video has {info.fps:.4g}"
+            + thinned
         )
     steps_s = np.diff(seen.times_s)
     if len(steps_s) and steps_s.std() > UNEVEN * steps_s.mean():
@@ -229,6 +235,8 @@ def _applied(info: VideoInfo, lifter: Lifter, options: VideoOptions) -> dict[str
         "readout": options.readout,
         "flip": options.flip,
         "smoothing": options.smoothing,
+        "detect_every": options.detect_every,
+        "lift_every": lifter.info.stride(info.fps),
         "repair": f"gaps of up to {MAX_BRIDGED_S:g} s bridged",
         "focal_px": assumed_px if options.focal_px is None else options.focal_px,
         "height_m": lifter.info.height_m if options.height_m is None else options.height_m,

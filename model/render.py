@@ -55,7 +55,7 @@ def render_overlay(
             _write_captions(stage, result.people, frame.time_s)
             write_frame(np.concatenate([film, stage], axis=1), frame.time_s)
             if progress:
-                progress(frame.index + 1, max(result.video.frames, frame.index + 1))
+                progress("drawing", frame.index + 1, max(result.video.frames, frame.index + 1))
 
 
 def film_size(width: int, height: int) -> tuple[int, int]:

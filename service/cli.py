@@ -80,6 +80,13 @@ def _add_video(video: argparse.ArgumentParser) -> None:
     video.add_argument("--readout", choices=READOUTS, default="centre")
     video.add_argument("--flip", action="store_true", help="lift the mirrored picture too")
     video.add_argument("--max-people", type=int, default=4, help="followed at once (4)")
+    video.add_argument(
+        "--detect-every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="look for people in every N-th frame only, faster but less exact (1)",
+    )
     video.add_argument("--smoothing", choices=SMOOTHINGS, default="butterworth")
     video.add_argument("--focal-px", type=float, help="the camera's focal length, px")
     video.add_argument("--height-m", type=float, help="the person's standing height, m")

@@ -76,6 +76,8 @@ VIDEO_REPLY: dict[str, Any] = {
         "readout": "centre",
         "flip": False,
         "smoothing": "butterworth",
+        "detect_every": 1,
+        "lift_every": 1,
         "repair": "gaps of up to 0.5 s bridged",
         "focal_px": 1920,
         "height_m": 1.7,

@@ -2,13 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
 
-from model import InvalidInput, VideoOptions, lift_video, render_overlay
+from model import InvalidInput, Progress, VideoOptions, lift_video, render_overlay
 from service.lifters import Lifters
 from service.lifting import lift_request
 from service.results import check_output, write_lift, write_video
@@ -32,12 +32,12 @@ def video(asked: argparse.Namespace) -> int:
     _check_outputs(asked)
     settings = read_settings()
     lifter = Lifters(settings).get(asked.model)
-    with _bar("lifting") as progress:
+    with _bar() as progress:
         result = lift_video(asked.video, lifter, _options(asked, settings), progress)
     if asked.output:
         write_video(result, asked.output)
     if asked.overlay:
-        with _bar("drawing") as progress:
+        with _bar() as progress:
             render_overlay(asked.video, result, asked.overlay, progress)
     _warn(result.warnings)
     return 0
@@ -56,6 +56,7 @@ def _options(asked: argparse.Namespace, settings: Settings) -> VideoOptions:
     return VideoOptions(
         detector=asked.detector or settings.detector,
         max_people=asked.max_people,
+        detect_every=asked.detect_every,
         smoothing=asked.smoothing,
         readout=asked.readout,
         flip=asked.flip,
@@ -65,11 +66,14 @@ def _options(asked: argparse.Namespace, settings: Settings) -> VideoOptions:
 
 
 @contextmanager
-def _bar(stage: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A progress bar; without a terminal nothing is drawn."""
-    with tqdm(desc=stage, unit=" frames", disable=None) as bar:
+def _bar() -> Iterator[Progress]:
+    """A progress bar for one stage after another; without a terminal nothing is drawn."""
+    with tqdm(disable=None) as bar:
 
-        def show(done: int, total: int | None) -> None:
+        def show(stage: str, done: int, total: int | None) -> None:
+            if bar.desc != f"{stage}: ":
+                bar.set_description(stage, refresh=False)
+                bar.reset()
             bar.total = total
             bar.update(done - bar.n)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from model import InvalidInput, VideoOptions
+from model import MAX_DETECT_EVERY, InvalidInput, VideoOptions
 from service.schemas import FLIP, FocalPx, HeightM, Readout, Smoothing
 
 
@@ -26,6 +26,14 @@ class VideoQuery(BaseModel):
     max_people: Annotated[
         int, Field(ge=1, description="people that are followed at once, 16 at most")
     ] = 4
+    detect_every: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=MAX_DETECT_EVERY,
+            description="look for people in every n-th frame only, faster but less exact",
+        ),
+    ] = 1
     smoothing: Smoothing = "butterworth"
     focal_px: FocalPx = None
     height_m: HeightM = None
@@ -35,6 +43,7 @@ class VideoQuery(BaseModel):
         return VideoOptions(
             detector=default_detector if self.detector is None else self.detector,
             max_people=self.max_people,
+            detect_every=self.detect_every,
             smoothing=self.smoothing,
             readout=self.readout,
             flip=self.flip,

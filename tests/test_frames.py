@@ -194,6 +194,20 @@ def test_pictures_that_change_their_size_are_scaled_to_the_first(read: Read) -> 
     assert "the picture's size changes; all are scaled to the first" in warnings
 
 
+@pytest.mark.parametrize(("every", "indices"), [(1, range(75)), (2, range(0, 75, 2)), (7, None)])
+def test_every_nth_frame_and_the_last(every: int, indices: range | None) -> None:
+    with open_video(TWO) as video:
+        whole = list(video.frames())
+    with open_video(TWO) as video:
+        some = list(video.frames(every))
+        assert [frame.index for frame in some] == list(indices or [*range(0, 75, 7), 74])
+        assert video.read_info.frames == 75
+        np.testing.assert_array_equal(video.times_s, [frame.time_s for frame in whole])
+    for frame in some:
+        assert frame.time_s == whole[frame.index].time_s
+        np.testing.assert_array_equal(frame.image, whole[frame.index].image)
+
+
 def test_one_frame_is_a_video(read: Read) -> None:
     frames, info, warnings = read(film([0]))
     assert len(frames) == info.frames == 1

@@ -1,5 +1,6 @@
 """From a video to everybody's poses: on a real clip, and with people who come and go by script."""
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -14,13 +15,7 @@ from model.detectors import Person
 from model.errors import InvalidInput, UnknownName
 from model.frames import open_video
 from model.lifter import Lifter, LiftOptions
-from model.pipeline import (
-    PersonMotion,
-    VideoOptions,
-    VideoResult,
-    lift_video,
-    split_at_gaps,
-)
+from model.pipeline import PersonMotion, Progress, VideoOptions, VideoResult, lift_video
 from model.sequences import KeypointSequence, PoseSequence
 from model.skeleton import COCO17, H36M17
 from model.smoothing import smooth
@@ -63,6 +58,8 @@ def test_the_poses_are_the_lifters_of_these_keypoints_filtered(
         "readout": "centre",
         "flip": False,
         "smoothing": "butterworth",
+        "detect_every": 1,
+        "lift_every": 1,
         "repair": "gaps of up to 0.5 s bridged",
         "focal_px": 854,
         "height_m": lifter.info.height_m,
@@ -112,13 +109,14 @@ def walker(x: float, frame: int = 0) -> Person:
 def lift(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lifter: Lifter
 ) -> Callable[..., VideoResult]:
-    """Lift a film of black pictures, one for each frame of the script."""
+    """Lift a film of black pictures, `frames` or as many as the script has looks."""
 
     def lift(
         script: Script,
         times: Sequence[float] | None = None,
         options: VideoOptions | None = None,
-        progress: Callable[[int, int | None], None] | None = None,
+        frames: int | None = None,
+        progress: Progress | None = None,
     ) -> VideoResult:
         detector = ScriptedDetector(script)
 
@@ -129,7 +127,8 @@ def lift(
 
         monkeypatch.setattr("model.pipeline.open_detector", open_scripted)
         path = tmp_path / "film.mkv"
-        write_film(path, [t / 25 for t in range(len(script))] if times is None else times)
+        frames = frames or len(script)
+        write_film(path, [t / 25 for t in range(frames)] if times is None else times)
         try:
             return lift_video(path, lifter, options, progress)
         finally:
@@ -153,7 +152,11 @@ def write_film(path: Path, times: Sequence[float]) -> None:
 Lift = Callable[..., VideoResult]
 
 
-def part(motion: PersonMotion, rows: slice) -> KeypointSequence:
+def assert_no_thread_left() -> None:
+    assert [t for t in threading.enumerate() if t.name.startswith("read-ahead")] == []
+
+
+def part(motion: PersonMotion, rows: slice | NDArray[np.int64]) -> KeypointSequence:
     return replace(
         motion.keypoints,
         xy=motion.keypoints.xy[rows],
@@ -232,10 +235,52 @@ def test_a_gap_is_long_or_short_by_time_not_by_frames(lift: Lift) -> None:
     assert person.frames.tolist() == [*range(10), *range(12, 22)]
 
 
-@pytest.mark.parametrize(("fps", "named"), [(5, True), (23.98, False), (60, False), (120, True)])
-def test_frame_rates_beyond_training_are_named(lift: Lift, fps: float, named: bool) -> None:
-    result = lift([[walker(100)]] * 20, times=[t / fps for t in range(20)])
-    assert any("trained for" in warning for warning in result.warnings) == named
+@pytest.mark.parametrize(
+    ("fps", "named", "stride"), [(5, True, 1), (23.98, False, 1), (60, False, 1), (240, True, 4)]
+)
+def test_frame_rates_beyond_training_are_named(
+    lift: Lift, fps: float, named: bool, stride: int
+) -> None:
+    result = lift([[walker(100)]] * 22, times=[t / fps for t in range(22)])
+    told = [warning for warning in result.warnings if "trained for" in warning]
+    assert len(told) == named
+    assert any(f"one frame in {stride} " in warning for warning in told) == (stride > 1)
+    assert result.applied["lift_every"] == stride
+    assert len(result.people[0].poses) == 22
+
+
+def test_above_the_trained_rates_every_kth_frame_is_lifted(lift: Lift, lifter: Lifter) -> None:
+    script = [[walker(100 + t, t)] for t in range(30)]
+    plain = VideoOptions(smoothing="none")
+    (person,) = lift(script, times=[t / 125 for t in range(30)], options=plain).people
+    rows = np.array([*range(0, 29, 2), 29])
+    kept = replace(part(person, rows), fps=62.5)
+    lifted = lifter.lift(kept).xyz
+    np.testing.assert_array_equal(person.poses.xyz[rows], lifted)
+    between = (lifted[:14] + lifted[1:15]) / 2
+    np.testing.assert_allclose(person.poses.xyz[1:28:2], between, atol=1e-6)
+    assert person.poses.fps == pytest.approx(125)
+
+
+def test_between_looks_people_move_on_straight_lines(lift: Lift, lifter: Lifter) -> None:
+    script = [[walker(60 + 2 * t), walker(280 - t)] for t in range(32)]
+    looked = [*range(0, 32, 5), 31]
+    plain = VideoOptions(smoothing="none", detect_every=5)
+    shown = lift(script, options=replace(plain, detect_every=1)).people
+    found = lift([script[t] for t in looked], options=plain, frames=32)
+    assert found.applied["detect_every"] == 5
+    for person, expected in zip(found.people, shown, strict=True):
+        np.testing.assert_array_equal(person.frames, np.arange(32))
+        np.testing.assert_allclose(person.keypoints.xy, expected.keypoints.xy, atol=1e-3)
+        np.testing.assert_allclose(person.poses.xyz, expected.poses.xyz, atol=1e-3)
+
+
+def test_whoever_is_missed_at_a_look_is_unseen_until_the_next(lift: Lift) -> None:
+    looks = [[] if t == 12 else [walker(100 + t, t)] for t in range(0, 25, 3)]
+    (person,) = lift(looks, options=VideoOptions(detect_every=3), frames=25).people
+    seen = (person.keypoints.confidence > 0).any(axis=1)
+    np.testing.assert_array_equal(person.frames, np.arange(25))
+    np.testing.assert_array_equal(np.flatnonzero(~seen), np.arange(10, 15))
 
 
 def test_more_people_than_asked_for_are_named(lift: Lift) -> None:
@@ -254,19 +299,31 @@ def test_points_too_far_away_to_mean_anything_are_not_seen(lift: Lift) -> None:
     assert (person.keypoints.confidence[:, wrist] == 0).all()
 
 
-def test_progress_counts_the_frames(lift: Lift) -> None:
-    told: list[tuple[int, int | None]] = []
-    lift([[]] * 12, progress=lambda done, total: told.append((done, total)))
-    assert [done for done, _ in told] == list(range(1, 13))
-    assert all(total is None or total >= done for done, total in told)
+def test_progress_counts_frames_then_people(lift: Lift) -> None:
+    told: list[tuple[str, int, int | None]] = []
+    lift([[walker(100, t)] for t in range(12)], progress=lambda *now: told.append(now))
+    assert told == [
+        *(("detecting", done, max(12, done)) for done in range(1, 13)),
+        ("lifting", 0, 1),
+        ("lifting", 1, 1),
+    ]
 
 
-def test_who_asks_for_progress_may_stop_the_work(lift: Lift) -> None:
-    def stop(done: int, total: int | None) -> None:
-        raise InterruptedError
+@pytest.mark.parametrize("stage", ["detecting", "lifting"])
+def test_who_asks_for_progress_may_stop_the_work(lift: Lift, stage: str) -> None:
+    def stop(at: str, done: int, total: int | None) -> None:
+        if at == stage:
+            raise InterruptedError
 
     with pytest.raises(InterruptedError):
         lift([[walker(100)]] * 12, progress=stop)
+    assert_no_thread_left()
+
+
+def test_a_detector_that_fails_ends_everything(lift: Lift) -> None:
+    with pytest.raises(IndexError):
+        lift([[walker(100)]] * 3, frames=40)
+    assert_no_thread_left()
 
 
 def test_a_clip_that_breaks_off_is_lifted_as_far_as_it_goes(
@@ -284,15 +341,6 @@ def test_a_clip_that_breaks_off_is_lifted_as_far_as_it_goes(
     assert any("breaks off" in warning for warning in result.warnings)
 
 
-def test_runs_of_frames() -> None:
-    times = np.arange(100) / 10
-    assert [run.tolist() for run in split_at_gaps([3], times)] == [[3]]
-    runs = split_at_gaps([0, 1, 2, 7, 8, 14, 15], times)
-    assert [run.tolist() for run in runs] == [[*range(9)], [14, 15]]
-    slowly = np.arange(10) * 2.0
-    assert [run.tolist() for run in split_at_gaps([0, 1, 2], slowly)] == [[0, 1, 2]]
-
-
 def test_a_person_knows_their_row_of_a_frame() -> None:
     frames = np.array([2, 3, 9])
     poses = PoseSequence(np.zeros((3, 17, 3), np.float32), 25)
@@ -308,6 +356,8 @@ def test_a_person_knows_their_row_of_a_frame() -> None:
         ({"smoothing": "kalman"}, UnknownName, "butterworth"),
         ({"max_people": 0}, InvalidInput, "max_people"),
         ({"max_people": 17}, InvalidInput, "max_people"),
+        ({"detect_every": 0}, InvalidInput, "detect_every lies in 1..30, got 0"),
+        ({"detect_every": 31}, InvalidInput, "detect_every"),
         ({"readout": "middle"}, InvalidInput, "readout"),
         ({"focal_px": -1}, InvalidInput, "focal_px"),
         ({"height_m": 17}, InvalidInput, "height_m"),

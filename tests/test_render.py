@@ -116,19 +116,17 @@ def test_uneven_times_are_kept(tmp_path: Path) -> None:
             frame.time_base, frame.pts = Fraction(1, 1000), round(time * 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    told: list[tuple[int, int | None]] = []
+    told: list[tuple[str, int, int | None]] = []
     nobody = result(info=VideoInfo(98, 62, 4, 6, 1.5))
-    render_overlay(
-        tmp_path / "film.mkv", nobody, tmp_path / "o.mp4", lambda *done: told.append(done)
-    )
+    render_overlay(tmp_path / "film.mkv", nobody, tmp_path / "o.mp4", lambda *now: told.append(now))
     with open_video(tmp_path / "o.mp4") as video:
         np.testing.assert_allclose([f.time_s for f in video.frames()], times, atol=1e-4)
-    assert told == [(n, 6) for n in range(1, 7)]
+    assert told == [("drawing", n, 6) for n in range(1, 7)]
 
 
 @pytest.mark.parametrize("frame", [1, 20])
 def test_nothing_half_written_stays(tmp_path: Path, frame: int) -> None:
-    def stop(done: int, total: int | None) -> None:
+    def stop(stage: str, done: int, total: int | None) -> None:
         if done == frame:
             raise InterruptedError
 
