@@ -68,10 +68,13 @@ def _options(asked: argparse.Namespace, settings: Settings) -> VideoOptions:
 @contextmanager
 def _bar() -> Iterator[Progress]:
     """A progress bar for one stage after another; without a terminal nothing is drawn."""
+    shown = None
     with tqdm(disable=None) as bar:
 
         def show(stage: str, done: int, total: int | None) -> None:
-            if bar.desc != f"{stage}: ":
+            nonlocal shown
+            if stage != shown:
+                shown = stage
                 bar.set_description(stage, refresh=False)
                 bar.reset()
             bar.total = total
