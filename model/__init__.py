@@ -15,6 +15,17 @@ from model.errors import (
 )
 from model.formats import FORMATS, Format, read_npz, write_motion
 from model.frames import Frame, Video, VideoInfo, open_video
+from model.joint_sets import (
+    AIC14,
+    BLAZEPOSE33,
+    BODY25,
+    COCO17,
+    CROWDPOSE14,
+    HALPE26,
+    SKELETONS,
+    WHOLEBODY133,
+    skeleton_named,
+)
 from model.lifter import READOUTS, Lifter, LiftOptions, Prepared
 from model.model_files import ModelInfo, known_models, model_named, read_manifest, weights_folder
 from model.passes import TOKENS_A_PASS, Decode, Encode, Lifting, Pass, Readouts, carry_out
@@ -34,17 +45,7 @@ from model.sequences import (
     KeypointSequence,
     PoseSequence,
 )
-from model.skeleton import (
-    BLAZEPOSE33,
-    BODY25,
-    COCO17,
-    H36M17,
-    HALPE26,
-    SKELETONS,
-    Skeleton,
-    skeleton_named,
-    to_h36m17,
-)
+from model.skeleton import H36M17, Skeleton, to_h36m17
 from model.smoothing import SMOOTHINGS, smooth
 from model.streaming import LiftStream, Poses, StreamAnswers
 from model.tracker import Tracker
@@ -52,9 +53,11 @@ from model.whole_file import written_whole
 from model.window import Window, WindowStream
 
 __all__ = [
+    "AIC14",
     "BLAZEPOSE33",
     "BODY25",
     "COCO17",
+    "CROWDPOSE14",
     "DETECTORS",
     "FORMATS",
     "H36M17",
@@ -67,6 +70,7 @@ __all__ = [
     "SKELETONS",
     "SMOOTHINGS",
     "TOKENS_A_PASS",
+    "WHOLEBODY133",
     "Decode",
     "Detector",
     "DetectorUnavailable",

@@ -1,11 +1,8 @@
-"""Joint sets, and the one conversion that turns any of them into Human3.6M's 17 joints.
+"""What a joint set is, and the one conversion that turns any of them into Human3.6M's 17 joints.
 
-The lifter reads and answers H36M-17. Other joint sets lack some of its joints (pelvis, spine,
-thorax, neck/nose, head); those are built from the joints that are there. The weights below put a
-built joint where the training bodies have it: along mid-hip -> mid-shoulder, their spine lies at
-0.42 and their thorax at 0.886; the base of the skull lies just below the ears, and the end of the
-head bone above them by 0.45 of the distance from shoulders to ears. Training makes its own 2D
-through this same conversion, so the network meets what it was trained on.
+The lifter reads and answers H36M-17. Other joint sets (model.joint_sets) lack some of its joints;
+those are built from the joints that are there. Training makes its own 2D through this same
+conversion, so the network meets what it was trained on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -123,43 +120,6 @@ def _other_side(name: str) -> str:
     return name
 
 
-def _mix(*parts: tuple[float, Recipe]) -> Recipe:
-    """Weighted sum of recipes."""
-    total: dict[str, float] = {}
-    for weight, recipe in parts:
-        for joint, share in recipe.items():
-            total[joint] = total.get(joint, 0.0) + weight * share
-    return total
-
-
-def _along(start: Recipe, end: Recipe, share: float) -> Recipe:
-    """The point at `share` of the way from `start` (0) to `end` (1); beyond it above 1."""
-    return _mix((1 - share, start), (share, end))
-
-
-def _middle(name: str) -> Recipe:
-    return {f"left_{name}": 0.5, f"right_{name}": 0.5}
-
-
-def _recipes(
-    hip: Sequence[Recipe], shoulders: Sequence[Recipe], ears: Sequence[Recipe]
-) -> dict[str, list[Recipe]]:
-    """H36M-17 from limbs that carry the same names, and alternatives for three middles."""
-    trunks = list(zip(hip, shoulders, strict=True))
-    heads = [(shoulders[0], ear) for ear in ears]
-    recipes: dict[str, list[Recipe]] = {
-        "hip": list(hip),
-        "spine": [_along(h, s, 0.42) for h, s in trunks],
-        "thorax": [_along(h, s, 0.886) for h, s in trunks],
-        "neck_nose": [_along(s, e, 0.90) for s, e in heads],
-        "head": [_along(s, e, 1.45) for s, e in heads],
-    }
-    for side in ("left", "right"):
-        for limb in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist"):
-            recipes[f"{side}_{limb}"] = [{f"{side}_{limb}": 1.0}]
-    return recipes
-
-
 _H36M17_JOINTS = (
     *("hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
     *("spine", "thorax", "neck_nose", "head"),
@@ -173,79 +133,3 @@ H36M17 = Skeleton(
     parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
     h36m17={name: [{name: 1.0}] for name in _H36M17_JOINTS},
 )
-
-_FACE = (_middle("ear"), {"left_ear": 1.0}, {"right_ear": 1.0}, {"nose": 1.0})
-"""Where the ears are: between them; one of them; the nose, when a face is all that is seen."""
-
-_COCO17_JOINTS = (
-    *("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
-    *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow"),
-    *("left_wrist", "right_wrist", "left_hip", "right_hip"),
-    *("left_knee", "right_knee", "left_ankle", "right_ankle"),
-)
-_COCO17_PARENTS = (-1, 0, 0, 1, 2, 0, 0, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14)
-
-COCO17 = Skeleton(
-    name="coco17",
-    joints=_COCO17_JOINTS,
-    parents=_COCO17_PARENTS,
-    h36m17=_recipes([_middle("hip")], [_middle("shoulder")], _FACE),
-)
-
-HALPE26 = Skeleton(
-    name="halpe26",
-    joints=(
-        *_COCO17_JOINTS,
-        *("head_top", "neck", "hip", "left_big_toe", "right_big_toe"),
-        *("left_small_toe", "right_small_toe", "left_heel", "right_heel"),
-    ),
-    parents=(*_COCO17_PARENTS, 0, 0, 18, 15, 16, 15, 16, 15, 16),
-    h36m17=_recipes([_middle("hip"), {"hip": 1.0}], [_middle("shoulder"), {"neck": 1.0}], _FACE),
-)
-
-BODY25 = Skeleton(
-    name="body25",
-    joints=(
-        *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist"),
-        *("left_shoulder", "left_elbow", "left_wrist", "hip"),
-        *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
-        *("right_eye", "left_eye", "right_ear", "left_ear"),
-        *("left_big_toe", "left_small_toe", "left_heel"),
-        *("right_big_toe", "right_small_toe", "right_heel"),
-    ),
-    parents=(
-        *(1, 8, 1, 2, 3, 1, 5, 6, -1, 8, 9, 10, 8, 12, 13),
-        *(0, 0, 15, 16, 14, 14, 14, 11, 11, 11),
-    ),
-    h36m17=_recipes([_middle("hip"), {"hip": 1.0}], [_middle("shoulder"), {"neck": 1.0}], _FACE),
-)
-
-BLAZEPOSE33 = Skeleton(
-    name="blazepose33",
-    joints=(
-        *("nose", "left_eye_inner", "left_eye", "left_eye_outer"),
-        *("right_eye_inner", "right_eye", "right_eye_outer", "left_ear", "right_ear"),
-        *("left_mouth", "right_mouth", "left_shoulder", "right_shoulder"),
-        *("left_elbow", "right_elbow", "left_wrist", "right_wrist"),
-        *("left_pinky", "right_pinky", "left_index", "right_index", "left_thumb", "right_thumb"),
-        *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
-        *("left_heel", "right_heel", "left_foot_index", "right_foot_index"),
-    ),
-    parents=(
-        *(-1, 0, 1, 2, 0, 4, 5, 3, 6, 0, 0, 0, 0, 11, 12, 13, 14),
-        *(15, 16, 15, 16, 15, 16, 11, 12, 23, 24, 25, 26, 27, 28, 27, 28),
-    ),
-    h36m17=_recipes([_middle("hip")], [_middle("shoulder")], _FACE),
-)
-
-SKELETONS: Mapping[str, Skeleton] = {
-    s.name: s for s in (H36M17, COCO17, BLAZEPOSE33, HALPE26, BODY25)
-}
-
-
-def skeleton_named(name: str) -> Skeleton:
-    """The joint set of that name; raises UnknownName."""
-    try:
-        return SKELETONS[name]
-    except KeyError:
-        raise UnknownName("skeleton", name, SKELETONS) from None

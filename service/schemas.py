@@ -12,6 +12,7 @@ from pydantic.json_schema import WithJsonSchema
 from model import (
     MAX_FPS,
     MAX_IMAGE_SIDE_PX,
+    SKELETONS,
     InvalidInput,
     KeypointSequence,
     LiftOptions,
@@ -64,9 +65,7 @@ class LiftBody(BaseModel):
     )
 
     keypoints: Annotated[Any, WithJsonSchema(_Frames)]
-    skeleton: Annotated[
-        str, Field(description="h36m17, coco17, blazepose33, halpe26 or body25: the joints' order")
-    ]
+    skeleton: Annotated[str, Field(description=f"{', '.join(SKELETONS)}: the joints' order")]
     image_size: Annotated[
         list[Side], Field(min_length=2, max_length=2, description="[width, height], px")
     ]

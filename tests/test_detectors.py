@@ -20,7 +20,7 @@ from model.detectors import mediapipe as embedded
 from model.detectors.following import LOST_AFTER_S, Look, PeopleFollower, Square, search_squares
 from model.errors import DetectorUnavailable, InvalidInput, UnknownName
 from model.frames import open_video
-from model.skeleton import BLAZEPOSE33
+from model.joint_sets import BLAZEPOSE33
 
 TWO = Path(__file__).resolve().parent / "clips" / "two_people.mp4"
 FRAME_MS = 40

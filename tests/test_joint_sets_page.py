@@ -1,4 +1,4 @@
-"""docs/joint-sets.md says what model/skeleton.py does. Run this file to write the page anew."""
+"""docs/joint-sets.md says what model/joint_sets.py does. Run this file to write the page anew."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ INTRODUCTION = """\
 # Joint sets
 
 The lifter reads and answers Human3.6M's 17 joints. Keypoints in another set are converted first, by
-the one function `to_h36m17` that training uses too. This page is made from `model/skeleton.py`; a
+the one function `to_h36m17` that training uses too. This page is made from `model/joint_sets.py`; a
 test keeps the two equal (`python tests/test_joint_sets_page.py` writes it anew).
 
 Left and right are the person's own. A joint that exists on both sides is taken as it is. Hip (the
@@ -24,7 +24,8 @@ least of its parts'; one that cannot be built counts as not seen.
 
 Why these weights: the motion capture that the weights were trained on has its spine at 0.42 and its
 thorax at 0.886 of the way from the middle of the hips to the middle of the shoulders, the base of
-the skull just below the ears, and the end of the head bone above them.
+the skull just below the ears, and the end of the head bone above them. Where a set has no ears, the
+top of the head stands for them: it lies at 1.8 of the distance from the shoulders to the ears.
 """
 
 

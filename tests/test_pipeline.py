@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from model.detectors import Person
 from model.errors import InvalidInput, UnknownName
 from model.frames import open_video
+from model.joint_sets import COCO17
 from model.lifter import Lifter, LiftOptions
 from model.pipeline import PersonMotion, Progress, VideoOptions, VideoResult, lift_video
 from model.sequences import KeypointSequence, PoseSequence
-from model.skeleton import COCO17, H36M17
+from model.skeleton import H36M17
 from model.smoothing import smooth
 
 CLIPS = Path(__file__).resolve().parent / "clips"

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from model import COCO17, H36M17, HALPE26, SKELETONS, UnknownName, skeleton_named, to_h36m17
+from model import (
+    AIC14,
+    COCO17,
+    H36M17,
+    HALPE26,
+    SKELETONS,
+    WHOLEBODY133,
+    UnknownName,
+    skeleton_named,
+    to_h36m17,
+)
 
 EVERY = sorted(SKELETONS)
 
@@ -98,6 +108,26 @@ def test_halpe_falls_back_on_its_own_middles() -> None:
     _, built_score = to_h36m17(xy, score, HALPE26)
     assert built_score[0, H36M17.index("hip")] == 1
     assert built_score[0, H36M17.index("spine")] == 1
+
+
+def test_the_whole_body_begins_with_coco(rng: np.random.Generator) -> None:
+    assert len(WHOLEBODY133.joints) == 133 and WHOLEBODY133.joints[:17] == COCO17.joints
+    xy = rng.normal(size=(3, 133, 2)).astype(np.float32)
+    score = rng.choice([0, 1], (3, 133)).astype(np.float32)
+    whole = to_h36m17(xy, score, WHOLEBODY133)
+    for found, expected in zip(whole, to_h36m17(xy[:, :17], score[:, :17], COCO17), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    for twins in (("face", 23, 39), ("hand", 91, 112), ("eyelid", 59, 68)):
+        assert WHOLEBODY133.mirror[twins[1]] == twins[2], twins
+    assert WHOLEBODY133.parents[112:118] == (10, 112, 113, 114, 115, 112)
+
+
+def test_a_head_is_built_from_its_top_where_a_set_has_no_ears() -> None:
+    xy = np.zeros((1, 14, 2), np.float32)
+    xy[0, AIC14.index("head_top"), 1] = -180
+    built, _ = to_h36m17(xy, np.ones((1, 14), np.float32), AIC14)
+    assert built[0, H36M17.index("neck_nose"), 1] == pytest.approx(-90)
+    assert built[0, H36M17.index("head"), 1] == pytest.approx(-145)
 
 
 def test_an_unknown_skeleton_names_the_known_ones() -> None:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from model.detectors import Person
 from model.detectors.following import PeopleFollower
 from model.errors import DetectorUnavailable
-from model.skeleton import BLAZEPOSE33
+from model.joint_sets import BLAZEPOSE33
 
 DEFAULT_CACHE = "~/.cache/poselift"
 """Where the bundle is kept; another folder by the environment's POSELIFT_CACHE."""

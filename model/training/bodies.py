@@ -8,7 +8,8 @@ against 403), drawn anew for each window, since no two detectors agree.
 import torch
 from torch import Tensor
 
-from model.skeleton import COCO17, H36M17
+from model.joint_sets import COCO17
+from model.skeleton import H36M17
 from model.training.cameras import Draw
 from model.training.recordings import CANONICAL_CHAIN_M, chain_length
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from model.camera import person_input, pixels_to_rays, turn, whole_picture
-from model.skeleton import COCO17, H36M17, to_h36m17
+from model.joint_sets import COCO17
+from model.skeleton import H36M17, to_h36m17
 from model.training.bodies import detector_points, vary_build
 from model.training.cameras import CameraRanges, Cameras, Draw, draw_cameras
 from model.training.detections import Detections, Noise, detect

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from model.skeleton import COCO17
+from model.joint_sets import COCO17
 from model.training.noise.tracks import Float64, Track
 
 CHANGE_COST = 0.05

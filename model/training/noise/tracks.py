@@ -14,7 +14,8 @@ from scipy.ndimage import median_filter
 from model.detectors import Person, open_detector
 from model.errors import InvalidInput
 from model.frames import open_video
-from model.skeleton import COCO17, Skeleton
+from model.joint_sets import COCO17
+from model.skeleton import Skeleton
 from model.tracker import Tracker
 
 MAX_PEOPLE = 4
