@@ -75,7 +75,7 @@ async def get_live() -> dict[str, str]:
 
 @router.get("/health/ready", **documented.READY)
 def get_ready(service: TheService) -> dict[str, Any]:
-    """200 once the model is loaded and warm and the detector can be opened, else 503."""
+    """200 once the model is warm, and a worker that can open the detector; else 503."""
     service.check_ready()
     lifter = service.lifters.get()
     return {
@@ -89,4 +89,5 @@ def get_ready(service: TheService) -> dict[str, Any]:
 @router.get("/metrics", **documented.METRICS)
 async def get_metrics(service: TheService) -> Response:
     """Counters in Prometheus' text format."""
+    service.telemetry.jobs(service.jobs.ledger.counts())
     return Response(service.telemetry.text(), media_type=CONTENT_TYPE)

@@ -1,17 +1,20 @@
 """The web service: create_app(settings) builds it, and `uvicorn service.app:app` starts it."""
 
 import asyncio
+import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
 
 from fastapi import FastAPI
 
 from model import PoseError
-from service import about, lift, videos
+from service import about, following, lift, videos
 from service.bodies import Lingering
 from service.documented import describe_problems
-from service.problems import add_problem_handlers
+from service.handlers import add_problem_handlers
 from service.running import Running
 from service.settings import Settings, read_settings
 from service.telemetry import Counted
@@ -28,7 +31,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.running = running
-    for door in (lift, videos, about):
+    for door in (lift, videos, following, about):
         app.include_router(door.router)
     add_problem_handlers(app)
     describe_problems(app)
@@ -41,11 +44,39 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     running: Running = app.state.running
     await asyncio.to_thread(running.open)
+    running.jobs.start()
     warming = asyncio.create_task(asyncio.to_thread(running.warm))
+    try:
+        with _on_stop(running.jobs.ledger.release):
+            yield
+    finally:
+        await warming
+        await running.jobs.stop()
+
+
+@contextmanager
+def _on_stop(release: Callable[[], None]) -> Iterator[None]:
+    """Tell those who wait for a job as soon as a signal stops the server: it ends this context only
+    when its last answer is sent, which may be theirs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(release)
+        handler = handlers[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+
+    for one in handlers:
+        signal.signal(one, stop)
     try:
         yield
     finally:
-        await warming
+        for one, handler in handlers.items():
+            signal.signal(one, handler)
 
 
 def __getattr__(name: str) -> FastAPI:

@@ -5,16 +5,25 @@ from typing import Any
 from fastapi import FastAPI
 
 from service.problems import MEDIA_TYPE
-from service.replies import LiftReply, Live, Models, Problem, Ready, Version, VideoReply
+from service.replies import JobReply, JobsReply, LiftReply, Live, Models, Problem, Ready, Version, VideoReply
 from service.schemas import LiftBody
 
 _MEANINGS = {
     400: "not JSON, nested absurdly, or a malformed form",
+    404: "there is no such job",
+    409: "it does not fit the state of things: a result that is not there yet, or an "
+    "Idempotency-Key of another video",
+    410: "cancelled or expired",
     408: "the body stopped arriving",
     413: "too large or too long",
     415: "not a video, or not multipart/form-data",
+    500: "the service failed, or the worker at work on the video was lost",
     422: "a value that does not fit, or a video of which no frame can be read",
     503: "not ready, or as much waits as may wait; see Retry-After",
+}
+_LATER = {
+    "model": JobReply,
+    "description": "not ready within the wait; Location tells where the job is followed",
 }
 _FORM = {
     "type": "object",
@@ -29,13 +38,26 @@ _FORM = {
 }
 
 
+def _refusals(*statuses: int) -> dict[int, dict[str, Any]]:
+    return {one: {"model": Problem, "description": _MEANINGS[one]} for one in statuses}
+
+
 def _route(tag: str, reply: type | None, *refusals: int) -> dict[str, Any]:
-    responses: dict[int, dict[str, Any]] = {
-        status: {"model": Problem, "description": _MEANINGS[status]} for status in refusals
-    }
+    responses = _refusals(*refusals)
     if reply is not None:
         responses[200] = {"model": reply}
     return {"tags": [tag], "responses": responses, "response_model": None}
+
+
+def _file(media_type: str, *refusals: int) -> dict[str, Any]:
+    route = _route("jobs", None, *refusals)
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    route["responses"][200] = {"content": {media_type: binary}, "description": "the file"}
+    return route
+
+
+def _answers_later(route: dict[str, Any]) -> dict[str, Any]:
+    return {**route, "responses": {**route["responses"], 202: _LATER}}
 
 
 def _body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -46,10 +68,21 @@ LIFT = {
     **_route("lifting", LiftReply, 400, 408, 413, 422, 503),
     "openapi_extra": _body("application/json", LiftBody.model_json_schema()),
 }
-VIDEO = {
-    **_route("lifting", VideoReply, 400, 408, 413, 415, 422, 503),
-    "openapi_extra": _body("multipart/form-data", _FORM),
-}
+VIDEO = _answers_later(
+    {
+        **_route("lifting", VideoReply, 400, 408, 409, 410, 413, 415, 422, 500, 503),
+        "openapi_extra": _body("multipart/form-data", _FORM),
+    }
+)
+JOBS = _route("jobs", JobsReply, 422)
+JOB = _route("jobs", JobReply, 404, 422)
+EVENTS = {"tags": ["jobs"], "responses": _refusals(404, 422)}
+RESULT = _answers_later(
+    _file("application/octet-stream", 404, 409, 410, 413, 415, 422, 500, 503)
+)
+OVERLAY = _answers_later(_file("video/mp4", 404, 409, 410, 413, 415, 422, 500, 503))
+CANCEL = _route("jobs", JobReply, 404, 422, 503)
+CANCEL["responses"][204] = {"description": "the job had ended; it and its files are gone"}
 MODELS = _route("about", Models, 422)
 VERSION = _route("about", Version, 422)
 LIVE = _route("about", Live, 422)

@@ -5,14 +5,21 @@ PoseError
 │   ├── InvalidFields   several values at once, each with its place
 │   ├── NotJson         a body that is not JSON, or nested absurdly
 │   ├── BadForm         a multipart body that breaks its own rules
-│   └── NotMultipart    a body of another type where multipart/form-data is wanted
+│   ├── NotMultipart    a body of another type where multipart/form-data is wanted
+│   └── OverLimit       a video that takes more memory or time than a job may
 ├── Stalled             the client stopped sending
 ├── Abandoned           the client left
+├── NotFound            nothing has this name
+├── Gone                it was here, and has expired
+├── Conflict            it does not fit the state of things
 ├── Overloaded          as much waits as may wait
-└── NotReady            the model is not loaded and warm yet
+├── StorageFull         no room on the disk
+├── NotReady            the model is not loaded and warm yet
+├── WorkerLost          a worker process ended, or stopped working
+└── Refused             a worker's refusal, as the problem document that it sent
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,12 +54,28 @@ class NotMultipart(InvalidInput):
     """The body is not multipart/form-data."""
 
 
+class OverLimit(InvalidInput):
+    """The video takes more memory or time than a job may."""
+
+
 class Stalled(PoseError):
     """The client sent nothing for too long."""
 
 
 class Abandoned(PoseError):
     """The client left before its answer; the work is dropped."""
+
+
+class NotFound(PoseError):
+    """Nothing here has this name."""
+
+
+class Gone(PoseError):
+    """It was here, and has expired or been removed."""
+
+
+class Conflict(PoseError):
+    """What is asked does not fit the state of things."""
 
 
 class Overloaded(PoseError):
@@ -63,8 +86,26 @@ class Overloaded(PoseError):
         self.retry_after_s = retry_after_s
 
 
+class StorageFull(PoseError):
+    """There is no room on the disk."""
+
+    retry_after_s = 60
+
+
 class NotReady(PoseError):
     """The service does not answer yet, or cannot."""
+
+
+class WorkerLost(PoseError):
+    """A worker process ended, or stopped working, in the middle of its work."""
+
+
+class Refused(PoseError):
+    """A worker's refusal: `document` is the problem document that it sent."""
+
+    def __init__(self, document: Mapping[str, Any]):
+        super().__init__(str(document["detail"]))
+        self.document = document
 
 
 MAX_FAULTS = 10

@@ -87,6 +87,29 @@ VIDEO_REPLY: dict[str, Any] = {
         {"id": 1, "frames": [0], "times_s": [0.0], "keypoints": [_KEYPOINTS], "poses": [_POSE]}
     ],
 }
+JOB_REPLY: dict[str, Any] = {
+    "id": "0f3c5a7e9b1d2f4a6c8e0b1d3f5a7c9e",
+    "status": "running",
+    "progress": {"stage": "detecting", "done": 30, "total": 75, "remaining_s": 3.1},
+    "created_at": "2026-01-31T12:00:00+00:00",
+    "video": {"width": 854, "height": 480, "fps": 30.0, "frames": 75, "duration_s": 2.5},
+    "model": "poseformer-27",
+    "options": {
+        "detector": "mediapipe",
+        "max_people": 4,
+        "smoothing": "butterworth",
+        "readout": "centre",
+        "flip": False,
+        "focal_px": None,
+        "height_m": None,
+    },
+    "links": {
+        "self": "/jobs/0f3c5a7e9b1d2f4a6c8e0b1d3f5a7c9e",
+        "events": "/jobs/0f3c5a7e9b1d2f4a6c8e0b1d3f5a7c9e/events",
+        "result": "/jobs/0f3c5a7e9b1d2f4a6c8e0b1d3f5a7c9e/result",
+        "overlay": "/jobs/0f3c5a7e9b1d2f4a6c8e0b1d3f5a7c9e/overlay",
+    },
+}
 PROBLEM: dict[str, Any] = {
     "type": "urn:poselift:problem:invalid-value",
     "title": "Invalid value",

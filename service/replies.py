@@ -1,6 +1,6 @@
 """What the service answers, for /openapi.json and for tests; the routes build it from arrays."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -80,6 +80,48 @@ class VideoReply(BaseModel):
     applied: Applied
     warnings: Warnings
     people: list[Person]
+
+
+class JobProgress(BaseModel):
+    """How far a job is; null where it is not known."""
+
+    stage: str
+    done: int
+    total: int | None
+    remaining_s: Annotated[float | None, Field(description="estimated time left in this stage")]
+
+
+class JobLinks(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+
+    itself: Annotated[str, Field(alias="self")]
+    events: str
+    result: str
+    overlay: str
+
+
+class JobReply(BaseModel):
+    """A video job."""
+
+    model_config = _shown(examples.JOB_REPLY)
+
+    id: str
+    status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    progress: JobProgress
+    created_at: str
+    ended_at: str | None = None
+    expires_at: Annotated[str | None, Field(description="when video and result go")] = None
+    video: Annotated[VideoFacts, Field(description="what the file declares")]
+    model: str
+    options: dict[str, Any]
+    error: Annotated["Problem | None", Field(description="why it failed")] = None
+    links: JobLinks
+
+
+class JobsReply(BaseModel):
+    """Jobs, the newest first."""
+
+    jobs: list[JobReply]
 
 
 class ModelFacts(BaseModel):

@@ -6,9 +6,10 @@ from typing import Annotated
 import numpy as np
 from fastapi import Depends, Request
 
-from model import H36M17, KeypointSequence, PoseError, open_detector
+from model import H36M17, KeypointSequence, PoseError
 from service.door import Door
 from service.errors import NotReady
+from service.jobs import Jobs
 from service.lifters import Lifters
 from service.settings import Settings
 from service.telemetry import Telemetry
@@ -28,25 +29,21 @@ class Running:
             waiting=settings.lifts_waiting,
             retry_after_s=2,
         )
-        self.videos = Door(
-            "videos",
-            at_once=settings.videos_at_once,
-            waiting=settings.videos_waiting,
-            retry_after_s=20,
-        )
         self.telemetry = Telemetry()
+        self.jobs = Jobs(settings, self.telemetry)
         self._trouble: str | None = "the model is being loaded and warmed up"
 
     def open(self) -> None:
-        """Check the settings and load the default model; raises PoseError. Repeating is free."""
+        """Check the settings, load the default model and take over the jobs folder; raises
+        PoseError. Repeating is free."""
         self.settings.check()
         self.telemetry.loaded(self.lifters.get())
+        self.jobs.open()
 
     def warm(self) -> None:
-        """Run the model and open the detector once, so that the first request need not wait."""
+        """Run the model once, so that the first request need not wait."""
         try:
             self.lifters.get().lift(_one_frame())
-            open_detector(self.settings.detector, max_people=1).close()
             self._trouble = None
         except PoseError as error:
             _log.error("not ready: %s", error)
@@ -56,9 +53,9 @@ class Running:
             self._trouble = "the first run failed; the service's log says why"
 
     def check_ready(self) -> None:
-        """Raises NotReady until the model is loaded and warm, and the detector can be opened."""
-        if self._trouble is not None:
-            raise NotReady(self._trouble)
+        """Raises NotReady until the model is warm, and a worker that can open the detector."""
+        if trouble := self._trouble or self.jobs.trouble:
+            raise NotReady(trouble)
 
 
 def _one_frame() -> KeypointSequence:

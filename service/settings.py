@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
+from platformdirs import user_state_path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -11,6 +12,7 @@ from model import DETECTORS, InvalidInput, UnknownName, weights_folder
 from service.errors import Fault, InvalidFields, invalid_fields
 
 MB = 1_000_000
+MEGAPIXEL = 1_000_000
 
 
 class Settings(BaseSettings):
@@ -49,11 +51,23 @@ class Settings(BaseSettings):
         int, Field(ge=0, le=10_000, description="POST /lift requests that wait; more get 503.")
     ] = 32
     videos_at_once: Annotated[
-        int, Field(ge=1, le=256, description="Videos that are received or worked on at once.")
-    ] = max(1, (os.cpu_count() or 1) // 2)
+        int, Field(ge=1, le=256, description="Worker processes: videos worked on at once.")
+    ] = max(1, os.cpu_count() or 1)
     videos_waiting: Annotated[
-        int, Field(ge=0, le=10_000, description="POST /video requests that wait; more get 503.")
-    ] = 8
+        int,
+        Field(
+            ge=0,
+            le=100_000,
+            description="Videos that are uploaded or wait beside those; more get 503.",
+        ),
+    ] = 100
+    video_wait_s: Annotated[
+        float,
+        Field(ge=0, le=3600, description="POST /video waits so long for a result, else 202."),
+    ] = 30
+    video_wait_max_s: Annotated[
+        float, Field(ge=0, le=3600, description="The longest wait that a request may prefer.")
+    ] = 300
 
     max_body_mb: Annotated[
         float, Field(gt=0, le=4096, description="Longest POST /lift body, in MB (10^6 bytes).")
@@ -64,13 +78,45 @@ class Settings(BaseSettings):
     max_upload_mb: Annotated[
         float, Field(gt=0, le=1e6, description="Longest POST /video body, in MB (10^6 bytes).")
     ] = 2048
-    upload_folder: Annotated[
-        Path | None,
-        Field(description="Folder for uploads while they are worked on; none: the system's."),
-    ] = None
     upload_stall_s: Annotated[
         float, Field(gt=0, le=3600, description="An upload that sends nothing for so long ends.")
     ] = 30
+    max_picture_mp: Annotated[
+        float, Field(gt=0, le=100, description="Largest picture of a video, in 10^6 pixels.")
+    ] = 36
+    max_video_frames: Annotated[int, Field(ge=1, le=10**9, description="Most frames.")] = 1_000_000
+    max_video_s: Annotated[float, Field(gt=0, le=1e7, description="Longest video.")] = 14_400
+
+    jobs_folder: Annotated[
+        Path | None,
+        Field(
+            description="Folder of the job store, uploads and results, for one server at a time; "
+            "none: poselift-jobs in the user's folder for state."
+        ),
+    ] = None
+    min_free_mb: Annotated[
+        float, Field(ge=0, le=1e9, description="Kept free on the disk of the jobs folder, MB.")
+    ] = 1000
+    job_memory_mb: Annotated[
+        float, Field(ge=300, le=1e6, description="Most memory of one worker at work, MB.")
+    ] = 4000
+    job_cpu_s: Annotated[float, Field(gt=0, le=1e7, description="Most CPU time of a job.")] = 86_400
+    job_wall_s: Annotated[float, Field(gt=0, le=1e7, description="Most time of a job.")] = 86_400
+    job_stall_s: Annotated[
+        float, Field(gt=0, le=1e7, description="A job without progress for so long is ended.")
+    ] = 600
+    job_attempts: Annotated[
+        int, Field(ge=1, le=100, description="A job is begun so often, where servers die under it.")
+    ] = 3
+    results_kept_h: Annotated[
+        float, Field(gt=0, le=1e6, description="A job's video and result are kept for so long.")
+    ] = 24
+    jobs_kept_h: Annotated[
+        float, Field(ge=0, le=1e6, description="After that, what became of a job is still told.")
+    ] = 168
+    jobs_kept: Annotated[
+        int, Field(ge=1, le=1_000_000, description="Most jobs kept; the oldest go first.")
+    ] = 10_000
 
     @property
     def max_body_bytes(self) -> int:
@@ -80,18 +126,20 @@ class Settings(BaseSettings):
     def max_upload_bytes(self) -> int:
         return int(self.max_upload_mb * MB)
 
+    @property
+    def min_free_bytes(self) -> int:
+        return int(self.min_free_mb * MB)
+
+    @property
+    def jobs_path(self) -> Path:
+        return self.jobs_folder or user_state_path("poselift-jobs", appauthor=False)
+
     def check(self) -> None:
         """What the types cannot say; raises InvalidInput."""
         if self.detector not in DETECTORS:
             raise UnknownName("detector", self.detector, DETECTORS)
         if not self.weights.is_dir():
             raise InvalidInput(f"POSELIFT_WEIGHTS: no such folder: {self.weights}", ("weights",))
-        folder = self.upload_folder
-        if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
-            raise InvalidInput(
-                f"POSELIFT_UPLOAD_FOLDER: not a folder that can be written to: {folder}",
-                ("upload_folder",),
-            )
 
 
 def read_settings(**given: object) -> Settings:

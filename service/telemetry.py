@@ -1,6 +1,7 @@
 """What the service counts, for Prometheus."""
 
 import time
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -34,6 +35,12 @@ class Telemetry:
             "poselift_requests_in_flight", "Requests under way.", registry=self._registry
         )
         self._frames = Counter("poselift_frames_lifted", "Poses answered.", registry=self._registry)
+        self._jobs = Gauge(
+            "poselift_jobs", "Jobs that are known.", ("status",), registry=self._registry
+        )
+        self._jobs_ended = Counter(
+            "poselift_jobs_ended", "Jobs that ended.", ("status",), registry=self._registry
+        )
         self._model = Gauge(
             "poselift_model_info",
             "The default model, and the execution provider in use.",
@@ -46,6 +53,13 @@ class Telemetry:
 
     def loaded(self, lifter: Lifter) -> None:
         self._model.labels(lifter.name, lifter.version, lifter.provider).set(1)
+
+    def jobs(self, counts: Mapping[str, int]) -> None:
+        for status, count in counts.items():
+            self._jobs.labels(status).set(count)
+
+    def job_ended(self, status: str) -> None:
+        self._jobs_ended.labels(status).inc()
 
     def text(self) -> bytes:
         return generate_latest(self._registry)

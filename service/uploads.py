@@ -1,10 +1,11 @@
-"""A multipart upload -> a temporary file: streamed, bounded, and removed whatever happens."""
+"""A multipart upload -> a file in the jobs folder: streamed, bounded, and gone unless it is kept."""
 
 import asyncio
+import hashlib
 import os
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,49 +15,70 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from model import InvalidInput
 from service.bodies import check_declared, chunks
-from service.errors import BadForm, NotMultipart
+from service.errors import BadForm, NotMultipart, StorageFull
+from service.jobs.folder import JobsFolder
 from service.settings import MB, Settings
 
 FIELD = "file"
 _WRITE_BYTES = MB
 
 
+@dataclass(frozen=True)
+class Upload:
+    """What came: a file that is on the disk, not only on its way there, and its SHA-256."""
+
+    path: Path
+    sha256: str
+
+
 @asynccontextmanager
-async def uploaded(request: Request, settings: Settings) -> AsyncIterator[Path]:
+async def uploaded(
+    request: Request, settings: Settings, folder: JobsFolder
+) -> AsyncIterator[Upload]:
     """The file of the form's one field, `file`, for as long as the context lasts.
 
-    File name and content type are ignored. Raises NotMultipart, BadForm, TooLarge, Stalled, and
-    InvalidInput for another or a missing field.
+    File name and content type are ignored. Raises NotMultipart, BadForm, TooLarge, Stalled,
+    StorageFull, and InvalidInput for another or a missing field.
     """
     limit = settings.max_upload_bytes
     boundary = _boundary(request)
     check_declared(request, limit, "an upload")
+    folder.check_space(int(request.headers.get("content-length", 0)))
     form = _Form(boundary)
-    with _temporary_path(settings.upload_folder) as path, path.open("wb") as file:
+    with folder.upload() as path, path.open("wb") as file:
+        writer = _Writer(file, folder)
         async for chunk in chunks(request, limit, "an upload", settings.upload_stall_s):
             form.feed(chunk)
             if len(form.content) >= _WRITE_BYTES:
-                await _write(file, form)
+                await asyncio.to_thread(writer.write, form.take())
         form.finish()
-        await _write(file, form)
-        file.close()
-        yield path
+        await asyncio.to_thread(writer.finish, form.take())
+        yield Upload(path, writer.sha256())
 
 
-@contextmanager
-def _temporary_path(folder: Path | None) -> Iterator[Path]:
-    """An empty file that is gone when the context ends."""
-    descriptor, name = tempfile.mkstemp(prefix="poselift-", suffix=".upload", dir=folder)
-    os.close(descriptor)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
+class _Writer:
+    """Bytes -> the disk and their hash; raises StorageFull."""
 
+    def __init__(self, file: BinaryIO, folder: JobsFolder):
+        self._file = file
+        self._folder = folder
+        self._hash = hashlib.sha256()
 
-async def _write(file: BinaryIO, form: "_Form") -> None:
-    content, form.content = form.content, bytearray()
-    await asyncio.to_thread(file.write, content)
+    def write(self, content: bytes) -> None:
+        self._folder.check_space(len(content))
+        self._hash.update(content)
+        try:
+            self._file.write(content)
+            self._file.flush()
+        except OSError as error:
+            raise StorageFull(f"the upload cannot be written: {error.strerror}") from error
+
+    def finish(self, content: bytes) -> None:
+        self.write(content)
+        os.fsync(self._file.fileno())
+
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
 
 
 def _boundary(request: Request) -> bytes:
@@ -109,6 +131,10 @@ class _Form:
             self._parser.write(chunk)
         except FormParserError as error:
             raise BadForm(f"the multipart body is malformed: {error}") from error
+
+    def take(self) -> bytes:
+        content, self.content = bytes(self.content), bytearray()
+        return content
 
     def finish(self) -> None:
         if not self._ended:

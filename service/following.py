@@ -1,0 +1,140 @@
+"""/jobs: how far each video is, its result, and its end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from fastapi.responses import FileResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.types import Receive
+
+from model import FORMATS, InvalidInput, UnknownName
+from service import documented
+from service.errors import Abandoned
+from service.jobs.job import path_of
+from service.jobs.ledger import Entry
+from service.jobs.renditions import RETRY_AFTER_S
+from service.preferences import Wait, Waiting
+from service.queries import no_options
+from service.running import TheService
+from service.schemas import dump
+
+MAX_LISTED = 1000
+
+router = APIRouter()
+
+
+async def wait_for(work: Coroutine[Any, Any, None], receive: Receive) -> None:
+    """Wait for work until the client leaves, which raises Abandoned; its body was received before,
+    so that its next message can only be that."""
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(receive())
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise Abandoned("the client left before its answer; the job goes on")
+        await working
+    finally:
+        leaving.cancel()
+        working.cancel()
+
+
+def job_reply(
+    document: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(dump(document), status, dict(headers or {}), "application/json")
+
+
+def result_file(path: Path, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
+    return FileResponse(path, media_type=media_type, headers=dict(headers or {}))
+
+
+def _entry(id: str, service: TheService) -> Entry:
+    return service.jobs.ledger[id]
+
+
+TheJob = Annotated[Entry, Depends(_entry)]
+
+
+@router.get("/jobs", **documented.JOBS)
+async def get_jobs(
+    service: TheService, limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 100
+) -> Response:
+    """The newest jobs, the newest first."""
+    jobs = service.jobs
+    newest = jobs.ledger.newest_first()[:limit]
+    return job_reply({"jobs": [jobs.document(entry) for entry in newest]})
+
+
+@router.get("/jobs/{id}", dependencies=[Depends(no_options)], **documented.JOB)
+async def get_job(service: TheService, entry: TheJob) -> Response:
+    """How far a job is."""
+    return job_reply(service.jobs.document(entry))
+
+
+@router.get(
+    "/jobs/{id}/events",
+    dependencies=[Depends(no_options)],
+    response_class=EventSourceResponse,
+    **documented.EVENTS,
+)
+async def get_events(service: TheService, entry: TheJob) -> AsyncIterator[ServerSentEvent]:
+    """The job at each change, as server-sent events; the last one tells its end."""
+    async for changed in service.jobs.ledger.changes(entry):
+        yield ServerSentEvent(raw_data=dump(service.jobs.document(changed)).decode())
+
+
+@router.get("/jobs/{id}/result", **documented.RESULT)
+async def get_result(
+    service: TheService,
+    entry: TheJob,
+    wait: Waiting,
+    format: Annotated[str, Query(description="json, or another of the formats")] = "json",
+    person: Annotated[int | None, Query(description="an id, where a format holds one")] = None,
+) -> Response:
+    """The result of a job that has succeeded, as a file."""
+    jobs, job = service.jobs, entry.job
+    if format != "json" and format not in FORMATS:
+        raise UnknownName("format", format, ["json", *FORMATS])
+    jobs.check_result(job)
+    if format == "json":
+        if person is not None:
+            raise InvalidInput("json holds everybody; leave `person` away", ("person",))
+        return result_file(jobs.folder.result(job.id, "result.json"), "application/json")
+    kind = FORMATS[format]
+    if format == "npz" and person is None:
+        return result_file(jobs.folder.result(job.id, "result.npz"), kind.media_type)
+    name = f"result-{'all' if person is None else person}{kind.suffix}"
+    path = await jobs.renditions.written(job, name, format, person, wait.seconds)
+    return _rendition(service, entry, path, kind.media_type, wait)
+
+
+@router.get("/jobs/{id}/overlay", dependencies=[Depends(no_options)], **documented.OVERLAY)
+async def get_overlay(service: TheService, entry: TheJob, wait: Waiting) -> Response:
+    """The video with its poses drawn, as an MP4 that browsers play."""
+    service.jobs.check_result(entry.job)
+    path = await service.jobs.renditions.overlay(entry.job, wait.seconds)
+    return _rendition(service, entry, path, "video/mp4", wait)
+
+
+def _rendition(
+    service: TheService, entry: Entry, path: Path | None, media_type: str, wait: Wait
+) -> Response:
+    if path is not None:
+        return result_file(path, media_type, wait.headers())
+    headers = {
+        "location": path_of(entry.job),
+        "retry-after": str(RETRY_AFTER_S),
+        **wait.headers(),
+    }
+    return job_reply(service.jobs.document(entry), status=202, headers=headers)
+
+
+@router.delete("/jobs/{id}", dependencies=[Depends(no_options)], **documented.CANCEL)
+async def delete_job(service: TheService, entry: TheJob) -> Response:
+    """Cancel a job that has not ended; forget one that has. Its files are removed."""
+    if await service.jobs.remove(entry):
+        return job_reply(service.jobs.document(entry))
+    return Response(status_code=204)

@@ -1,0 +1,193 @@
+"""A worker process, `python -m service.worker`: decoding, detection, tracking, lifting and drawing,
+where a crash hurts no one.
+
+Lines of JSON come on stdin, first {"settings", "lifts"}, then one task at a time; lines of JSON go
+out on stdout: {"trouble"} once, then for each task {"progress"} now and then, and {"done"} or
+{"problem"}. The process ends with its server.
+"""
+
+import ctypes
+import errno
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from model import (
+    PoseError,
+    TooLarge,
+    VideoInfo,
+    VideoOptions,
+    lift_video,
+    open_detector,
+    open_video,
+    read_npz,
+    render_overlay,
+    write_motion,
+)
+from service.errors import StorageFull
+from service.lifters import Lifters
+from service.problems import INTERNAL, STATUS, document, problem
+from service.results import write_video
+from service.settings import MEGAPIXEL, Settings
+
+NICENESS = 10
+"""Lifting gives way to live requests."""
+PROGRESS_EVERY_S = 0.25
+_PR_SET_PDEATHSIG = 1
+
+_log = logging.getLogger("poselift")
+
+Task = Mapping[str, Any]
+Answer = dict[str, Any]
+
+
+class Worker:
+    """Answers tasks; models are loaded once."""
+
+    def __init__(self, settings: Settings, out: BinaryIO):
+        self._settings = settings
+        self._lifters = Lifters(settings)
+        self._out = out
+        self._works: dict[str, Callable[[Task], Answer]] = {
+            "check": self._check,
+            "lift": self._lift,
+            "draw": self._draw,
+            "write": self._write,
+        }
+
+    def warm_up(self) -> str | None:
+        """Load the default model and open the detector; what keeps them from it, or None."""
+        try:
+            self._lifters.get()
+            open_detector(self._settings.detector, max_people=1).close()
+        except PoseError as error:
+            return str(error)
+        return None
+
+    def answer(self, task: Task) -> None:
+        try:
+            self.say({"done": self._works[task["work"]](task)})
+        except PoseError as error:
+            self.say({"problem": problem(error)})
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                full = StorageFull("the disk filled up while the job ran")
+                self.say({"problem": problem(full)})
+                return
+            _log.exception("%s failed", task["work"])
+            self.say({"problem": document(STATUS[PoseError], INTERNAL)})
+
+    def say(self, message: Answer) -> None:
+        self._out.write(orjson.dumps(message) + b"\n")
+        self._out.flush()
+
+    def _check(self, task: Task) -> Answer:
+        """Open a video and decode its first frame; raises what a caller must hear at once."""
+        with open_video(Path(task["video"])) as video:
+            self._check_declared(video.info)
+            return asdict(video.info)
+
+    def _check_declared(self, info: VideoInfo) -> None:
+        settings = self._settings
+        megapixels = info.width * info.height / MEGAPIXEL
+        for name, value, limit in (
+            ("megapixels in a picture", megapixels, settings.max_picture_mp),
+            ("frames", info.frames, settings.max_video_frames),
+            ("seconds", info.duration_s, settings.max_video_s),
+        ):
+            if value > limit:
+                raise TooLarge(f"a video has at most {limit:g} {name} here, got {value:.6g}")
+
+    def _lift(self, task: Task) -> Answer:
+        result = lift_video(
+            Path(task["video"]),
+            self._lifters.get(task["model"]),
+            VideoOptions(**task["options"]),
+            self._progress("detecting", self._settings.max_video_frames),
+        )
+        self.say({"progress": ["writing", 0, None, None]})
+        for name in ("result.npz", "result.json"):
+            write_video(result, Path(task["out"]) / name)
+        return {"frames": sum(len(person.frames) for person in result.people)}
+
+    def _draw(self, task: Task) -> Answer:
+        result = read_npz(Path(task["result"]))
+        progress = self._progress("drawing")
+        render_overlay(Path(task["video"]), result, Path(task["out"]), progress)
+        return {}
+
+    def _write(self, task: Task) -> Answer:
+        result = read_npz(Path(task["result"]))
+        write_motion(result, task["format"], Path(task["out"]), task["person"])
+        return {}
+
+    def _progress(
+        self, stage: str, max_frames: int | None = None
+    ) -> Callable[[int, int | None], None]:
+        """A callback that tells the server, a few times a second, how far a stage is."""
+        start_s = time.monotonic()
+        told_s = 0.0
+
+        def tell(done: int, total: int | None) -> None:
+            nonlocal told_s
+            if max_frames is not None and done > max_frames:
+                raise TooLarge(f"a video has at most {max_frames} frames here, this one has more")
+            now_s = time.monotonic()
+            if now_s - told_s < PROGRESS_EVERY_S and done != total:
+                return
+            told_s = now_s
+            left_s = (now_s - start_s) / done * (total - done) if total and done else None
+            self.say({"progress": [stage, done, total, left_s]})
+
+        return tell
+
+
+def main() -> None:
+    """Answer until the server is gone."""
+    _end_with_parent()
+    # what libraries print must not get between the lines of JSON
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    logging.basicConfig(level=logging.INFO)
+    lines = _lines()
+    first = orjson.loads(next(lines))
+    worker = Worker(Settings(**first["settings"]), out)
+    if first["lifts"]:
+        os.nice(NICENESS)
+    worker.say({"trouble": worker.warm_up() if first["lifts"] else None})
+    for line in lines:
+        worker.answer(orjson.loads(line))
+
+
+def _end_with_parent() -> None:
+    """The kernel ends even a stopped process; elsewhere than on Linux the end of stdin does."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _lines() -> Iterator[bytes]:
+    """The server's lines; the end of them ends the process, in the middle of work too."""
+    waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin.buffer:
+            waiting.put(line)
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        yield waiting.get()
+
+
+if __name__ == "__main__":
+    main()
