@@ -5,7 +5,17 @@ from typing import Any
 from fastapi import FastAPI
 
 from service.problems import MEDIA_TYPE
-from service.replies import JobReply, JobsReply, LiftReply, Live, Models, Problem, Ready, Version, VideoReply
+from service.replies import (
+    JobReply,
+    JobsReply,
+    LiftReply,
+    Live,
+    Models,
+    Problem,
+    Ready,
+    Version,
+    VideoReply,
+)
 from service.schemas import LiftBody
 
 _MEANINGS = {
@@ -76,10 +86,8 @@ VIDEO = _answers_later(
 )
 JOBS = _route("jobs", JobsReply, 422)
 JOB = _route("jobs", JobReply, 404, 422)
-EVENTS = {"tags": ["jobs"], "responses": _refusals(404, 422)}
-RESULT = _answers_later(
-    _file("application/octet-stream", 404, 409, 410, 413, 415, 422, 500, 503)
-)
+EVENTS: dict[str, Any] = {"tags": ["jobs"], "responses": _refusals(404, 422)}
+RESULT = _answers_later(_file("application/octet-stream", 404, 409, 410, 413, 415, 422, 500, 503))
 OVERLAY = _answers_later(_file("video/mp4", 404, 409, 410, 413, 415, 422, 500, 503))
 CANCEL = _route("jobs", JobReply, 404, 422, 503)
 CANCEL["responses"][204] = {"description": "the job had ended; it and its files are gone"}
@@ -91,7 +99,7 @@ METRICS = _route("about", None, 422)
 
 
 def describe_problems(app: FastAPI) -> None:
-    """Give every error its true media type: FastAPI writes application/json for a model."""
+    """Give every error its true media type: FastAPI writes the one of the route's answer."""
     described = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -108,6 +116,6 @@ def _rename_problems(schema: dict[str, Any]) -> None:
     for path in schema["paths"].values():
         for operation in path.values():
             for status, response in operation["responses"].items():
-                content = response.get("content", {})
-                if int(status) >= 400 and "application/json" in content:
-                    content[MEDIA_TYPE] = content.pop("application/json")
+                if int(status) >= 400 and "content" in response:
+                    (described,) = response["content"].values()
+                    response["content"] = {MEDIA_TYPE: described}

@@ -30,7 +30,7 @@ async def wait_for(work: Coroutine[Any, Any, None], receive: Receive) -> None:
     """Wait for work until the client leaves, which raises Abandoned; its body was received before,
     so that its next message can only be that."""
     working = asyncio.create_task(work)
-    leaving = asyncio.create_task(receive())
+    leaving = asyncio.ensure_future(receive())
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
@@ -51,7 +51,7 @@ def result_file(path: Path, media_type: str, headers: Mapping[str, str] | None =
     return FileResponse(path, media_type=media_type, headers=dict(headers or {}))
 
 
-def _entry(id: str, service: TheService) -> Entry:
+async def _entry(id: str, service: TheService) -> Entry:
     return service.jobs.ledger[id]
 
 

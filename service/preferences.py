@@ -23,7 +23,7 @@ class Wait(NamedTuple):
         return {} if self.applied is None else {"preference-applied": self.applied}
 
 
-def _wait(
+async def _wait(
     service: TheService,
     prefer: Annotated[
         list[str] | None,
@@ -51,7 +51,7 @@ def _preferences(prefer: str) -> Iterator[tuple[str, str]]:
         yield name.strip().lower(), value.strip().strip('"')
 
 
-def _key(
+async def _key(
     idempotency_key: Annotated[
         str | None, Header(description="a retried request with the same key is the same job")
     ] = None,

@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         float, Field(ge=0, le=1e9, description="Kept free on the disk of the jobs folder, MB.")
     ] = 1000
     job_memory_mb: Annotated[
-        float, Field(ge=300, le=1e6, description="Most memory of one worker at work, MB.")
+        float, Field(ge=1, le=1e6, description="Most memory of one worker at work, MB.")
     ] = 4000
     job_cpu_s: Annotated[float, Field(gt=0, le=1e7, description="Most CPU time of a job.")] = 86_400
     job_wall_s: Annotated[float, Field(gt=0, le=1e7, description="Most time of a job.")] = 86_400

@@ -1,4 +1,4 @@
-"""A multipart upload -> a file in the jobs folder: streamed, bounded, and gone unless it is kept."""
+"""A multipart upload -> a file in the jobs folder: streamed, bounded, gone unless kept."""
 
 import asyncio
 import hashlib

@@ -147,7 +147,7 @@ class Worker:
                 return
             told_s = now_s
             left_s = (now_s - start_s) / done * (total - done) if total and done else None
-            self.say({"progress": [stage, done, total, left_s]})
+            self.say({"progress": [stage, done, total, left_s and round(left_s, 1)]})
 
         return tell
 

@@ -16,6 +16,7 @@ import model
 ROOT = Path(__file__).resolve().parent.parent
 WEB = {"fastapi", "starlette", "uvicorn", "service"}
 TORCH = {"torch", "onnxscript"}
+FOLDERS = ("model", "model/training", "service", "service/jobs")
 HEAVY = {"mediapipe", "cv2", "matplotlib"}
 TRAINING = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -29,9 +30,10 @@ TRAINING = [
         (["model"], WEB | TORCH | HEAVY | {"model.training"}),
         (["service.app"], TORCH | HEAVY | {"model.training"}),
         (["service.cli"], TORCH | HEAVY | {"model.training"}),
+        (["service.worker"], TORCH | HEAVY | {"model.training", "sqlalchemy"} | WEB - {"service"}),
         (TRAINING, WEB),
     ],
-    ids=["model", "service.app", "service.cli", "model.training"],
+    ids=["model", "service.app", "service.cli", "service.worker", "model.training"],
 )
 def test_a_fresh_interpreter_stays_free_of(imported: list[str], unwelcome: set[str]) -> None:
     script = f"import sys; import {', '.join(imported)}; print('\\n'.join(sys.modules))"
@@ -120,7 +122,7 @@ def distribution(name: str) -> str:
 
 def test_the_architecture_page_names_every_file() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
-    files = [file for folder in ("model", "model/training", "service") for file in python(folder)]
+    files = [file for folder in FOLDERS for file in python(folder)]
     assert [file for file in files if f"`{file.rpartition('/')[2]}`" not in page] == []
 
 

@@ -146,7 +146,7 @@ def test_a_taken_port_is_a_message(capsys: pytest.CaptureFixture[str]) -> None:
         ("POSELIFT_MODEL", "poser", "unknown model 'poser'; known: .*poseformer-27"),
         ("POSELIFT_DETECTOR", "eyes", "unknown detector 'eyes'; known: mediapipe"),
         ("POSELIFT_WEIGHTS", "/nowhere", "no such folder: /nowhere"),
-        ("POSELIFT_UPLOAD_FOLDER", "/nowhere", "not a folder that can be written to: /nowhere"),
+        ("POSELIFT_JOBS_FOLDER", "/dev/null/jobs", "POSELIFT_JOBS_FOLDER: .*: Not a directory"),
     ],
 )
 def test_bad_settings_stop_the_start(

@@ -9,7 +9,7 @@ from conftest import ServerStarter, until
 
 from model import Lifter
 from service.examples import LIFT_BODY
-from service.replies import LiftReply, Models, Problem, Ready, Version, VideoReply
+from service.replies import JobReply, LiftReply, Models, Problem, Ready, Version, VideoReply
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,10 @@ def test_every_route_of_the_contract_is_described(openapi: dict[str, Any]) -> No
     assert described == {
         ("POST", "/lift"),
         ("POST", "/video"),
+        ("GET", "/jobs"),
+        ("GET", "/jobs/{id}"),
+        ("DELETE", "/jobs/{id}"),
+        *(("GET", f"/jobs/{{id}}/{name}") for name in ("events", "result", "overlay")),
         *(("GET", path) for path in ("/models", "/version", "/metrics")),
         *(("GET", path) for path in ("/health/live", "/health/ready")),
     }
@@ -128,6 +132,7 @@ def test_the_example_of_lift_is_real(server: httpx.Client, openapi: dict[str, An
 def test_the_other_examples_fit_their_schemas(openapi: dict[str, Any]) -> None:
     schemas = openapi["components"]["schemas"]
     VideoReply.model_validate(schemas["VideoReply"]["examples"][0], strict=True)
+    JobReply.model_validate(schemas["JobReply"]["examples"][0], strict=True)
     Problem.model_validate(schemas["Problem"]["examples"][0], strict=True)
 
 

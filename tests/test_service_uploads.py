@@ -8,7 +8,6 @@ import httpx
 import pytest
 from conftest import ServerStarter, until, until_busy
 
-TWO = Path(__file__).resolve().parent / "clips" / "two_people.mp4"
 BOUNDARY = "----poselift"
 HEAD = (
     "POST /video HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n"
@@ -110,28 +109,26 @@ def test_a_bad_option_is_refused_before_the_upload(
     assert response.json()["errors"][0]["location"] == [name]
 
 
-def test_nothing_is_left_behind(server: httpx.Client, uploads: Path) -> None:
-    post(server, form(part("file", b"text" * 1_000_000)))
-    post(server, form(part("file", b"text" * 1_000_000))[:-20])
-    until(lambda: server.get("/health/live"), 200)
-    assert list(uploads.iterdir()) == []
+def left_behind(jobs_folder: Path) -> list[Path]:
+    """Files of uploads that were not accepted, or of jobs."""
+    return [*jobs_folder.glob("incoming/*"), *jobs_folder.glob("media/*")]
 
 
 @pytest.fixture(scope="module")
-def small_server(start_server: ServerStarter, small_uploads: Path) -> Iterator[httpx.Client]:
+def small_server(start_server: ServerStarter, small_folder: Path) -> Iterator[httpx.Client]:
     with start_server(
         max_upload_mb=1,
         videos_at_once=1,
         videos_waiting=0,
         upload_stall_s=1,
-        upload_folder=small_uploads,
+        jobs_folder=small_folder,
     ) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def small_uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("uploads")
+def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("jobs")
 
 
 def connect(client: httpx.Client) -> socket.socket:
@@ -139,16 +136,16 @@ def connect(client: httpx.Client) -> socket.socket:
 
 
 def test_a_long_upload_is_413_before_it_arrives(
-    small_server: httpx.Client, small_uploads: Path
+    small_server: httpx.Client, small_folder: Path
 ) -> None:
     with connect(small_server) as connection:
         connection.sendall(HEAD.format(length=10**12).encode())
         assert connection.recv(12) == b"HTTP/1.1 413"
-    assert list(small_uploads.iterdir()) == []
+    assert left_behind(small_folder) == []
 
 
 def test_a_long_upload_of_unknown_length_is_413(
-    small_server: httpx.Client, small_uploads: Path
+    small_server: httpx.Client, small_folder: Path
 ) -> None:
     def parts() -> Iterator[bytes]:
         yield part("file", b"")[:-2]
@@ -159,7 +156,7 @@ def test_a_long_upload_of_unknown_length_is_413(
     response = small_server.post("/video", content=parts(), headers={"content-type": media_type})
     assert response.status_code == 413
     assert "at most 1 MB" in response.json()["detail"]
-    assert list(small_uploads.iterdir()) == []
+    assert left_behind(small_folder) == []
 
 
 def test_a_full_house_says_when_to_come_back(small_server: httpx.Client) -> None:
@@ -176,21 +173,27 @@ def test_a_full_house_says_when_to_come_back(small_server: httpx.Client) -> None
     until(ask, 415)
 
 
-def test_an_upload_that_stalls_is_ended(small_server: httpx.Client, small_uploads: Path) -> None:
+def test_an_upload_that_stalls_is_ended(small_server: httpx.Client, small_folder: Path) -> None:
     with connect(small_server) as stalled:
         stalled.sendall(HEAD.format(length=1000).encode() + part("file", b"text"))
         assert stalled.recv(12) == b"HTTP/1.1 408"
-    assert list(small_uploads.iterdir()) == []
+    assert left_behind(small_folder) == []
 
 
-def test_a_client_that_leaves_frees_its_place(
-    small_server: httpx.Client, small_uploads: Path
+def test_nothing_is_left_of_what_is_refused(
+    small_server: httpx.Client, small_folder: Path
 ) -> None:
-    """Its video is dropped and its file removed, long before it would have been done."""
-    content = form(part("file", TWO.read_bytes()))
-    with connect(small_server) as leaving:
-        leaving.sendall(HEAD.format(length=len(content)).encode() + content)
+    assert post(small_server, form(part("file", b"text" * 100_000))).status_code == 415
+    assert post(small_server, form(part("file", b"text" * 100_000))[:-20]).status_code == 400
+    assert left_behind(small_folder) == []
+
+
+def test_an_upload_that_is_cut_off_leaves_nothing(
+    small_server: httpx.Client, small_folder: Path
+) -> None:
+    with connect(small_server) as cut:
+        cut.sendall(HEAD.format(length=1_000_000).encode() + part("file", b"text" * 100_000))
         until_busy(small_server)
-        assert post(small_server, form(part("file", b"text"))).status_code == 503
+        assert left_behind(small_folder) != []
     until(lambda: post(small_server, form(part("file", b"text"))), 415)
-    assert list(small_uploads.iterdir()) == []
+    assert left_behind(small_folder) == []

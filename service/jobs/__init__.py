@@ -5,13 +5,13 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import Any
 
 from model import VideoOptions
-from service.errors import Conflict, Gone, Overloaded, Refused, StorageFull
+from service.errors import Conflict, Gone, Overloaded, Refused, StorageFull, WorkerLost
 from service.jobs.dispatcher import Dispatcher
 from service.jobs.folder import JobsFolder
 from service.jobs.job import CANCELLED, FAILED, Job, job_document
@@ -58,7 +58,7 @@ class Jobs:
         self._checks = asyncio.Lock()
         self._accepting = asyncio.Lock()
         self._uploading = 0
-        self._expiry: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._open = False
 
     @property
@@ -82,13 +82,18 @@ class Jobs:
 
     def start(self) -> None:
         self._dispatcher.start()
-        self._expiry = asyncio.create_task(self._expire_now_and_then())
+        self._tasks = {
+            asyncio.create_task(self._expire_now_and_then()),
+            asyncio.create_task(self._warm_checker()),
+        }
 
     async def stop(self) -> None:
         """End all work in good order; jobs at work are queued for the next server."""
         self.ledger.release()
-        if self._expiry is not None:
-            self._expiry.cancel()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         await self.renditions.stop()
         await self._dispatcher.stop()
         await self._checker.close()
@@ -102,8 +107,7 @@ class Jobs:
         inside = self._uploading + self.ledger.unfinished()
         if inside >= settings.videos_at_once + settings.videos_waiting:
             raise Overloaded(
-                f"{inside} videos are under way, as many as may be; "
-                f"try again in {RETRY_AFTER_S} s",
+                f"{inside} videos are under way, as many as may be; try again in {RETRY_AFTER_S} s",
                 RETRY_AFTER_S,
             )
         self._uploading += 1
@@ -145,11 +149,17 @@ class Jobs:
         async with self._checks:
             return await self._checker.run(task, CHECK_LIMITS)
 
+    async def _warm_checker(self) -> None:
+        # where it does not start, the first upload says why
+        with suppress(WorkerLost):
+            async with self._checks:
+                await self._checker.start()
+
     def document(self, entry: Entry) -> dict[str, Any]:
         return job_document(entry.job, entry.progress, self._settings.results_kept_h * HOUR_S)
 
     def check_result(self, job: Job) -> None:
-        """Raises what keeps a job from having a result that can be sent: Conflict, Refused, Gone."""
+        """Raises what keeps its result from being sent: Conflict, Refused or Gone."""
         if job.status == FAILED:
             raise Refused(job.error or {})
         if job.status == CANCELLED:

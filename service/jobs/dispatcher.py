@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from model import PoseError
@@ -37,9 +38,7 @@ class Dispatcher:
         self._telemetry = telemetry
         self._limits = Limits.of_jobs(settings)
         # a stack: the worker that was last at work is warm
-        self._idle = [
-            WorkerProcess(settings, lifts=True) for _ in range(settings.videos_at_once)
-        ]
+        self._idle = [WorkerProcess(settings, lifts=True) for _ in range(settings.videos_at_once)]
         self._workers = tuple(self._idle)
         self._free = asyncio.Semaphore(len(self._idle))
         self._queue: asyncio.Queue[str] = asyncio.Queue()
@@ -88,9 +87,9 @@ class Dispatcher:
             await self._free.acquire()
             worker = self._idle.pop()
             task = self._at_work[id] = asyncio.create_task(self._attempt(id, worker))
-            task.add_done_callback(lambda _, id=id, worker=worker: self._give_back(id, worker))
+            task.add_done_callback(partial(self._give_back, id, worker))
 
-    def _give_back(self, id: str, worker: WorkerProcess) -> None:
+    def _give_back(self, id: str, worker: WorkerProcess, _: object) -> None:
         del self._at_work[id]
         self._idle.append(worker)
         self._free.release()

@@ -73,8 +73,8 @@ class JobsFolder:
         free = shutil.disk_usage(self.path).free
         if free - coming_bytes < self._min_free_bytes:
             raise StorageFull(
-                f"{free / MB:.0f} MB are free for jobs, of which {self._min_free_bytes / MB:.0f} MB "
-                "are kept free; try again when others' results have expired"
+                f"{free / MB:.0f} MB are free on the disk, of which "
+                f"{self._min_free_bytes / MB:.0f} MB stay free; try again when results have expired"
             )
 
     @contextmanager

@@ -20,8 +20,8 @@ class Job:
     """One row of the store.
 
     digest: SHA-256 of the video and the options; key: the caller's Idempotency-Key; options:
-    VideoOptions by name; video: VideoInfo by name, as the file declares it; attempts: how often work
-    on it began; error: a problem document; times in s since 1970; has_files: not yet expired.
+    VideoOptions by name; video: VideoInfo by name, as the file declares it; attempts: how often
+    work on it began; error: a problem document; times in s since 1970; has_files: not expired.
     """
 
     digest: str
@@ -73,7 +73,8 @@ def job_document(job: Job, progress: Progress | None, kept_s: float) -> dict[str
     }
     if job.ended_s is not None:
         document["ended_at"] = _date(job.ended_s)
-        document["expires_at"] = _date(job.ended_s + kept_s)
+        if job.has_files:
+            document["expires_at"] = _date(job.ended_s + kept_s)
     return document if job.error is None else {**document, "error": job.error}
 
 

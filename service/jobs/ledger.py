@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 
-
 from service.errors import Conflict, NotFound, WorkerLost
 from service.jobs.job import FAILED, QUEUED, RUNNING, STATUSES, Job, Progress
 from service.jobs.store import Store
 from service.problems import problem
+
 
 class Entry:
     """A job as it is now."""
@@ -90,8 +90,8 @@ class Ledger:
         entry = self._entries[self._keys[key]]
         if entry.job.digest != digest:
             raise Conflict(
-                f"the Idempotency-Key {key[:64]!r} belongs to job {entry.job.id}, which has another "
-                "video or other options; choose another key"
+                f"the Idempotency-Key {key[:64]!r} belongs to job {entry.job.id}, which has "
+                "another video or other options; choose another key"
             )
         return entry
 

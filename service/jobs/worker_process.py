@@ -64,7 +64,10 @@ class WorkerProcess:
             return
         # a session of its own: Ctrl-C is for the server, which ends its workers in good order
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "service.worker"), stdin=PIPE, stdout=PIPE, start_new_session=True
+            *(sys.executable, "-m", "service.worker"),
+            stdin=PIPE,
+            stdout=PIPE,
+            start_new_session=True,
         )
         ready = False
         try:
@@ -189,4 +192,3 @@ def _ending(status: int) -> PoseError:
     if -status in _CRASHES:
         return UnreadableVideo(f"a worker crashed ({name}) while it read the video")
     return WorkerLost(f"the worker was killed ({name})")
-
