@@ -98,6 +98,7 @@ JOB_REPLY: dict[str, Any] = {
         "detector": "mediapipe",
         "max_people": 4,
         "smoothing": "butterworth",
+        "detect_every": 1,
         "readout": "centre",
         "flip": False,
         "focal_px": None,

@@ -113,7 +113,7 @@ class Worker:
             Path(task["video"]),
             self._lifters.get(task["model"]),
             VideoOptions(**task["options"]),
-            self._progress("detecting", self._settings.max_video_frames),
+            self._progress(),
         )
         self.say({"progress": ["writing", 0, None, None]})
         for name in ("result.npz", "result.json"):
@@ -122,8 +122,7 @@ class Worker:
 
     def _draw(self, task: Task) -> Answer:
         result = read_npz(Path(task["result"]))
-        progress = self._progress("drawing")
-        render_overlay(Path(task["video"]), result, Path(task["out"]), progress)
+        render_overlay(Path(task["video"]), result, Path(task["out"]), self._progress())
         return {}
 
     def _write(self, task: Task) -> Answer:
@@ -131,25 +130,34 @@ class Worker:
         write_motion(result, task["format"], Path(task["out"]), task["person"])
         return {}
 
-    def _progress(
-        self, stage: str, max_frames: int | None = None
-    ) -> Callable[[int, int | None], None]:
-        """A callback that tells the server, a few times a second, how far a stage is."""
-        start_s = time.monotonic()
-        told_s = 0.0
+    def _progress(self) -> "_Progress":
+        return _Progress(self.say, self._settings.max_video_frames)
 
-        def tell(done: int, total: int | None) -> None:
-            nonlocal told_s
-            if max_frames is not None and done > max_frames:
-                raise TooLarge(f"a video has at most {max_frames} frames here, this one has more")
-            now_s = time.monotonic()
-            if now_s - told_s < PROGRESS_EVERY_S and done != total:
-                return
-            told_s = now_s
-            left_s = (now_s - start_s) / done * (total - done) if total and done else None
-            self.say({"progress": [stage, done, total, left_s and round(left_s, 1)]})
 
-        return tell
+class _Progress:
+    """Tells the server, a few times a second, how far a stage is; raises TooLarge where a video
+    goes on beyond what it declared and what is allowed."""
+
+    def __init__(self, say: Callable[[Answer], None], max_frames: int):
+        self._say = say
+        self._max_frames = max_frames
+        self._stage = ""
+        self._start_s = self._told_s = 0.0
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        now_s = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._start_s, self._told_s = stage, now_s, 0.0
+        if done > self._max_frames:
+            raise TooLarge(f"a video has at most {self._max_frames} frames here, this has more")
+        if now_s - self._told_s >= PROGRESS_EVERY_S or done == total:
+            self._told_s = now_s
+            self._say({"progress": [stage, done, total, self._left_s(now_s, done, total)]})
+
+    def _left_s(self, now_s: float, done: int, total: int | None) -> float | None:
+        if not done or total is None:
+            return None
+        return round((now_s - self._start_s) / done * max(total - done, 0), 1)
 
 
 def main() -> None:

@@ -180,9 +180,7 @@ def test_an_upload_that_stalls_is_ended(small_server: httpx.Client, small_folder
     assert left_behind(small_folder) == []
 
 
-def test_nothing_is_left_of_what_is_refused(
-    small_server: httpx.Client, small_folder: Path
-) -> None:
+def test_nothing_is_left_of_what_is_refused(small_server: httpx.Client, small_folder: Path) -> None:
     assert post(small_server, form(part("file", b"text" * 100_000))).status_code == 415
     assert post(small_server, form(part("file", b"text" * 100_000))[:-20]).status_code == 400
     assert left_behind(small_folder) == []
