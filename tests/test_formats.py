@@ -102,3 +102,14 @@ def test_a_file_that_fails_half_way_is_not_there(real_result: VideoResult, tmp_p
     with pytest.raises(ValueError):
         write_motion(result, "csv", path)
     assert [p.read_text() for p in tmp_path.iterdir()] == ["an older result"]
+
+
+@pytest.mark.parametrize("format", [name for name, one in FORMATS.items() if one.one_person])
+def test_a_format_for_one_person_asks_which(
+    format: str, real_result: VideoResult, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidInput, match=f"{format} holds one person, .* people 1, 2"):
+        write_motion(real_result, format, tmp_path / "poses")
+    with pytest.raises(InvalidInput, match=f"{format} holds one person, .* nobody"):
+        write_motion(replace(real_result, people=()), format, tmp_path / "poses")
+    assert list(tmp_path.iterdir()) == []

@@ -5,10 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model.errors import InvalidInput, UnknownName
+from model.formats.c3d import write_c3d
 from model.formats.csv import write_csv
 from model.formats.npz import read_npz, write_npz
-from model.pipeline import VideoResult
+from model.formats.trc import write_trc
+from model.pipeline import PersonMotion, VideoResult
 from model.whole_file import written_whole
+
+Writer = Callable[[VideoResult, Path], None]
 
 
 @dataclass(frozen=True)
@@ -18,13 +22,19 @@ class Format:
 
     suffix: str
     media_type: str
-    write: Callable[[VideoResult, Path], None]
+    write: Writer
     one_person: bool = False
+
+
+def _of_one(suffix: str, media_type: str, write: Callable[[PersonMotion, Path], None]) -> Format:
+    return Format(suffix, media_type, lambda result, path: write(result.people[0], path), True)
 
 
 FORMATS: Mapping[str, Format] = {
     "npz": Format(".npz", "application/octet-stream", write_npz),
     "csv": Format(".csv", "text/csv", write_csv),
+    "trc": _of_one(".trc", "text/tab-separated-values", write_trc),
+    "c3d": _of_one(".c3d", "application/octet-stream", write_c3d),
 }
 
 

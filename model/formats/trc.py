@@ -1,0 +1,45 @@
+"""TRC, the marker file of OpenSim: one person."""
+
+from pathlib import Path
+
+from model.formats.track import Track, track
+from model.pipeline import PersonMotion
+
+MM = 1000.0
+
+
+def write_trc(person: PersonMotion, path: Path) -> None:
+    """Each joint as a marker, mm, Y up; true times. Frame# counts from 1, so the video's frame 0 is
+    1; a person who is away leaves nan, which OpenSim takes for missing markers, as it does
+    blanks, but blanks at the end of a line it miscounts."""
+    motion = track(person)
+    with path.open("w", encoding="ascii", newline="\n") as file:
+        file.write(_header(motion, person))
+        for frame, time_s, xyz in zip(motion.frames, motion.times_s, motion.xyz, strict=True):
+            places = (f"{axis:.4f}" for axis in xyz.ravel() * MM)
+            file.write("\t".join((f"{frame + 1}", f"{time_s:.6f}", *places)) + "\n")
+
+
+def _header(motion: Track, person: PersonMotion) -> str:
+    joints = person.poses.skeleton.joints
+    rate, count, first = f"{person.poses.fps:.6f}", len(motion.frames), motion.frames[0] + 1
+    fields = (
+        ("DataRate", rate),
+        ("CameraRate", rate),
+        ("NumFrames", count),
+        ("NumMarkers", len(joints)),
+        ("Units", "mm"),
+        ("OrigDataRate", rate),
+        ("OrigDataStartFrame", first),
+        ("OrigNumFrames", count),
+    )
+    axes = (f"{axis}{marker}" for marker in range(1, len(joints) + 1) for axis in "XYZ")
+    lines = (
+        ("PathFileType", "4", "(X/Y/Z)", f"person{person.id}.trc"),
+        [key for key, _ in fields],
+        [str(value) for _, value in fields],
+        ("Frame#", "Time", *(f"{joint}\t\t" for joint in joints)),
+        ("", "", *axes),
+        (),
+    )
+    return "".join("\t".join(line) + "\n" for line in lines)
