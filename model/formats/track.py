@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.pipeline import PersonMotion
+from model.sequences import Float32
 
 Float64 = NDArray[np.float64]
 
@@ -28,7 +29,7 @@ def track(person: PersonMotion) -> Track:
     return Track(frames, np.interp(frames, person.frames, person.times_s), xyz)
 
 
-def y_up(xyz: NDArray[np.floating]) -> Float64:
+def y_up(xyz: Float32) -> Float64:
     """Camera axes (x right, y down, z away from the camera) -> x right, y up, z towards the camera:
     half a turn about x. xyz (..., 3) in any unit."""
     # 0 turns -0 into 0
