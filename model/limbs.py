@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from model.sequences import Float32, PoseSequence
+from model.sequences import PoseSequence
 from model.skeleton import Skeleton
 
 Float64 = NDArray[np.float64]

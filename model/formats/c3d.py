@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from model.errors import InvalidInput
-from model.formats.track import track
+from model.formats.trajectory import trajectory
 from model.pipeline import PersonMotion
 
 MM = 1000.0
@@ -19,7 +19,7 @@ def write_c3d(person: PersonMotion, path: Path) -> None:
     # heavy, and needed for nothing else
     import ezc3d
 
-    motion = track(person)
+    motion = trajectory(person)
     if motion.frames[-1] >= MAX_FRAMES:
         raise InvalidInput(
             f"c3d numbers at most {MAX_FRAMES} frames, the person is seen until frame "

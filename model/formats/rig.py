@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
-from model.formats.track import Float64, y_up
+from model.formats.trajectory import Float64, y_up
 from model.limbs import constant_limbs
 from model.pipeline import PersonMotion
 from model.skeleton import H36M17

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from model.formats.track import Track, track
+from model.formats.trajectory import Trajectory, trajectory
 from model.pipeline import PersonMotion
 
 MM = 1000.0
@@ -12,7 +12,7 @@ def write_trc(person: PersonMotion, path: Path) -> None:
     """Each joint as a marker, mm, Y up; true times. Frame# counts from 1, so the video's frame 0 is
     1; a person who is away leaves nan, which OpenSim takes for missing markers, as it does
     blanks, but blanks at the end of a line it miscounts."""
-    motion = track(person)
+    motion = trajectory(person)
     with path.open("w", encoding="ascii", newline="\n") as file:
         file.write(_header(motion, person))
         for frame, time_s, xyz in zip(motion.frames, motion.times_s, motion.xyz, strict=True):
@@ -20,7 +20,7 @@ def write_trc(person: PersonMotion, path: Path) -> None:
             file.write("\t".join((f"{frame + 1}", f"{time_s:.6f}", *places)) + "\n")
 
 
-def _header(motion: Track, person: PersonMotion) -> str:
+def _header(motion: Trajectory, person: PersonMotion) -> str:
     joints = person.poses.skeleton.joints
     rate, count, first = f"{person.poses.fps:.6f}", len(motion.frames), motion.frames[0] + 1
     fields = (

@@ -12,7 +12,7 @@ Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Track:
+class Trajectory:
     """frames (T,) follow each other; times_s (T,); xyz (T, 17, 3) m in the axes of y_up, NaN while
     the person is away."""
 
@@ -21,12 +21,12 @@ class Track:
     xyz: Float64
 
 
-def track(person: PersonMotion) -> Track:
+def trajectory(person: PersonMotion) -> Trajectory:
     """The frames in between in which the person was away, put in; their times are guessed."""
     frames = np.arange(person.frames[0], person.frames[-1] + 1)
     xyz = np.full((len(frames), *person.poses.xyz.shape[1:]), np.nan)
     xyz[person.frames - frames[0]] = y_up(person.poses.xyz)
-    return Track(frames, np.interp(frames, person.frames, person.times_s), xyz)
+    return Trajectory(frames, np.interp(frames, person.frames, person.times_s), xyz)
 
 
 def y_up(xyz: Float32) -> Float64:
