@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from model import PersonMotion, VideoResult, read_npz
+from model import H36M17, KeypointSequence, PersonMotion, PoseSequence, VideoResult, read_npz
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(__file__).resolve().parent / "data"
@@ -51,6 +51,18 @@ def gappy_result(real_result: VideoResult) -> VideoResult:
     first, second = real_result.people
     here = np.r_[0:20, 40:75]
     return replace(real_result, people=(_only(first, here), _only(second, np.array([10]))))
+
+
+@pytest.fixture(scope="session")
+def recorded(real_result: VideoResult, recordings_file: Path) -> PersonMotion:
+    """Real motion capture, limbs of constant length, as if it were person 1 of a video."""
+    with np.load(recordings_file) as arrays:
+        end = arrays["offsets"][1]
+        xyz = arrays["pos"][:end] * float(arrays["scale"])
+    poses = PoseSequence(np.float32((xyz - xyz[:, :1]) * (1, -1, -1)), 50)
+    unseen = np.zeros((end, 17, 2), np.float32)
+    keypoints = KeypointSequence(unseen, unseen[..., 0], (1, 1), 50, H36M17)
+    return PersonMotion(1, np.arange(end), np.arange(end) / 50, keypoints, poses)
 
 
 def _only(person: PersonMotion, rows: NDArray[np.int64]) -> PersonMotion:

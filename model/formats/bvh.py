@@ -1,0 +1,72 @@
+"""BVH, for Blender and other animation tools: one person as a skeleton that turns."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from model.formats.rig import NODES, Node, RiggedMotion, bridged, rest_direction, rig
+from model.formats.trajectory import Float64
+from model.pipeline import PersonMotion
+
+
+def write_bvh(person: PersonMotion, path: Path) -> None:
+    """Metres, Y up, degrees; from the person's first frame to their last at the mean frame rate,
+    interpolated while they are away. Bones have their median lengths, so joints lie where
+    constant_limbs puts them."""
+    motion = bridged(rig(person), person.frames)
+    with path.open("w", encoding="ascii", newline="\n") as file:
+        file.write("HIERARCHY\n")
+        file.writelines(f"{line}\n" for line in _hierarchy(motion.offsets))
+        file.write(f"MOTION\nFrames: {len(motion.root)}\nFrame Time: {1 / person.poses.fps:.10f}\n")
+        for root, angles in zip(motion.root, _angles(motion), strict=True):
+            row = [f"{axis:.6f}" for axis in root] + [f"{angle:.4f}" for angle in angles]
+            file.write(" ".join(row) + "\n")
+
+
+def _hierarchy(offsets: Float64) -> Iterator[str]:
+    """The lines of the tree; NODES are in its order, depth first."""
+    open_nodes: list[str] = []
+    for node, offset in zip(NODES, offsets, strict=True):
+        while open_nodes and open_nodes[-1] != node.parent:
+            open_nodes.pop()
+            yield "  " * len(open_nodes) + "}"
+        indent = "  " * len(open_nodes)
+        open_nodes.append(node.name)
+        yield indent + _title(node)
+        yield indent + "{"
+        yield f"{indent}  OFFSET {' '.join(f'{axis:.6f}' for axis in offset)}"
+        if node.aim:
+            yield f"{indent}  CHANNELS {_channels(node)}"
+    yield from ("  " * depth + "}" for depth in reversed(range(len(open_nodes))))
+
+
+def _title(node: Node) -> str:
+    if node.aim is None:
+        return "End Site"
+    return f"JOINT {node.name}" if node.parent else f"ROOT {node.name}"
+
+
+def _channels(node: Node) -> str:
+    turns = [f"{axis}rotation" for axis in _order(node)]
+    if node.parent:
+        return f"3 {' '.join(turns)}"
+    return f"6 Xposition Yposition Zposition {' '.join(turns)}"
+
+
+def _order(node: Node) -> str:
+    """The axes of a node's three turns. The middle one, beyond a right angle of which the other two
+    flip, is one about which it hardly turns: the bone's own, where it stands upright at rest."""
+    upright = node.parent and node.aim and rest_direction(node.aim)[0] == 0
+    return "ZYX" if upright else "ZXY"
+
+
+def _angles(motion: RiggedMotion) -> Float64:
+    """(T, 3 * nodes that turn) degrees, without jumps of a whole turn."""
+    columns = [
+        Rotation.from_quat(rotations).as_euler(_order(node), degrees=True, suppress_warnings=True)
+        for node, rotations in zip(NODES, motion.rotations.transpose(1, 0, 2), strict=True)
+        if node.aim
+    ]
+    return np.unwrap(np.concatenate(columns, axis=1), period=360, axis=0)
