@@ -17,12 +17,12 @@ from model.detectors import DETECTORS, Detector, open_detector
 from model.errors import InvalidInput, UnknownName
 from model.frames import Video, VideoInfo, open_video
 from model.lifter import Lifter, LiftOptions
+from model.long_lifting import lift_run
 from model.read_ahead import read_ahead
-from model.sequences import Float32, KeypointSequence, PoseSequence
-from model.sightings import MAX_BRIDGED_S, Track, fill, split_at_gaps
+from model.sequences import KeypointSequence, PoseSequence
+from model.sightings import MAX_BRIDGED_S, Frames, Track, fill, split_at_gaps
 from model.skeleton import H36M17
 from model.smoothing import SMOOTHINGS, smooth
-from model.thinning import lift_thinned
 from model.tracker import Tracker
 
 MAX_PEOPLE = 16
@@ -33,8 +33,8 @@ UNEVEN = 0.25
 """Frames are unevenly spaced when their steps spread by more than this share of the mean."""
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with the stage, what of it is done, and, where that is known, how much there is: frames
-when `detecting` or `drawing`, people when `lifting`."""
+"""Called with the stage (detecting, lifting, drawing), the frames done, and how many there are
+where that is known. A frame is lifted once for each person in it."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,9 @@ class VideoResult:
 
 @dataclass
 class _Seen:
-    """The people of a video, as the tracker tells them apart, and when each frame was."""
+    """The people of a video, as the tracker tells them apart, and what was read of it."""
 
+    info: VideoInfo
     times_s: NDArray[np.float64]
     tracks: dict[int, Track]
     crowded: bool
@@ -139,14 +140,13 @@ def lift_video(
     places = options.max_people + (options.max_people > 1)
     with open_video(path) as video, closing(open_detector(options.detector, places)) as detector:
         seen = _watch(video, detector, options, tell)
-        info = video.read_info
     return VideoResult(
-        video=info,
+        video=seen.info,
         detector=(detector.name, detector.version),
         model=(lifter.name, lifter.version),
-        people=tuple(_lift_people(seen, info, lifter, options, tell)),
-        warnings=(*video.warnings, *_warnings(seen, info, lifter, options)),
-        applied=_applied(info, lifter, options),
+        people=tuple(_lift_people(seen, lifter, options, tell)),
+        warnings=(*video.warnings, *_warnings(seen, lifter, options)),
+        applied=_applied(seen.info, lifter, options),
     )
 
 
@@ -170,47 +170,55 @@ def _watch(video: Video, detector: Detector, options: VideoOptions, tell: Progre
             tell("detecting", done, max(video.info.frames, done) if video.info.frames else None)
     for sighting in tracker.finish():
         tracks[sighting.id].add(looks[sighting.frame], sighting.person)
-    return _Seen(np.array(video.times_s), tracks, tracker.crowded)
+    return _Seen(video.read_info, np.array(video.times_s), tracks, tracker.crowded)
 
 
 def _lift_people(
-    seen: _Seen, info: VideoInfo, lifter: Lifter, options: VideoOptions, tell: Progress
+    seen: _Seen, lifter: Lifter, options: VideoOptions, tell: Progress
 ) -> Iterator[PersonMotion]:
-    for done, id in enumerate(sorted(seen.tracks)):
-        tell("lifting", done, len(seen.tracks))
-        yield _lift_person(id, seen, info, lifter, options)
-    tell("lifting", len(seen.tracks), len(seen.tracks))
+    runs = {
+        id: split_at_gaps(track.frames(), seen.times_s, options.detect_every)
+        for id, track in sorted(seen.tracks.items())
+    }
+    total = sum(len(run) for mine in runs.values() for run in mine)
+    done = 0
+
+    def lifted(count: int) -> None:
+        nonlocal done
+        done = min(done + count, total)
+        tell("lifting", done, total)
+
+    def lift(run: KeypointSequence) -> PoseSequence:
+        return smooth(lift_run(lifter, run, options.lift_options(), lifted), options.smoothing)
+
+    for id, mine in runs.items():
+        keypoints = _keypoints(seen.tracks[id], mine, seen, options.detect_every)
+        yield _motion(id, mine, keypoints, seen.times_s, lift)
 
 
-def _lift_person(
-    id: int, seen: _Seen, info: VideoInfo, lifter: Lifter, options: VideoOptions
+def _motion(
+    id: int,
+    runs: list[Frames],
+    keypoints: KeypointSequence,
+    times_s: NDArray[np.float64],
+    lift: Callable[[KeypointSequence], PoseSequence],
 ) -> PersonMotion:
-    frames, rows = seen.tracks[id].sightings()
-    runs = split_at_gaps(frames, seen.times_s, options.detect_every)
-    filled = [fill(run, frames, rows, seen.times_s, options.detect_every) for run in runs]
-    keypoints = [_keypoints(part, info) for part in filled]
-    stride = lifter.info.stride(info.fps)
-    poses = [
-        smooth(lift_thinned(lifter, part, options.lift_options(), stride), options.smoothing)
-        for part in keypoints
-    ]
-    present = np.concatenate(runs)
-    return PersonMotion(
-        id,
-        present,
-        seen.times_s[present],
-        _keypoints(np.concatenate(filled), info),
-        PoseSequence(np.concatenate([part.xyz for part in poses]), info.fps),
-    )
+    frames = np.concatenate(runs)
+    parts = np.split(np.arange(len(frames)), np.cumsum([len(run) for run in runs])[:-1])
+    xyz = np.concatenate([lift(keypoints.pick(part)).xyz for part in parts])
+    poses = PoseSequence(xyz, keypoints.fps)
+    return PersonMotion(id, frames, times_s[frames], keypoints, poses)
 
 
-def _keypoints(rows: Float32, info: VideoInfo) -> KeypointSequence:
-    size = (info.width, info.height)
-    return KeypointSequence(rows[..., :2], rows[..., 2], size, info.fps, H36M17)
+def _keypoints(track: Track, runs: list[Frames], seen: _Seen, every: int) -> KeypointSequence:
+    frames, found = track.sightings()
+    rows = np.concatenate([fill(run, frames, found, seen.times_s, every) for run in runs])
+    size = (seen.info.width, seen.info.height)
+    return KeypointSequence(rows[..., :2], rows[..., 2], size, seen.info.fps, H36M17)
 
 
-def _warnings(seen: _Seen, info: VideoInfo, lifter: Lifter, options: VideoOptions) -> list[str]:
-    warnings = []
+def _warnings(seen: _Seen, lifter: Lifter, options: VideoOptions) -> list[str]:
+    warnings, info = [], seen.info
     if not lifter.info.covers(info.fps):
         low, high = lifter.info.fps
         stride = lifter.info.stride(info.fps)

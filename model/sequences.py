@@ -62,6 +62,10 @@ class KeypointSequence:
         """(T, J, 3): x, y, score; a joint not seen is 0, 0, 0."""
         return np.concatenate([self.xy, self.confidence[..., None]], axis=-1)
 
+    def pick(self, frames: NDArray[np.int64]) -> "KeypointSequence":
+        """Some of the frames, by their numbers."""
+        return replace(self, xy=self.xy[frames], confidence=self.confidence[frames])
+
     def to_h36m17(self) -> "KeypointSequence":
         """The same person as Human3.6M's 17 joints; see model.skeleton. A built joint that would
         lie beyond the limit of coordinates is put at it."""

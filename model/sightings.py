@@ -33,6 +33,10 @@ class Track:
         if len(self._latest) == _BLOCK:
             self._convert()
 
+    def frames(self) -> Frames:
+        """The frames (n,) of the sightings, in rising order."""
+        return np.sort(np.array(self._frames, np.int64))
+
     def sightings(self) -> tuple[Frames, Float32]:
         """The frames (n,) in rising order, and H36M-17 rows (n, 17, 3): x, y px and score."""
         self._convert()
