@@ -148,7 +148,7 @@ class _Progress:
         now_s = time.monotonic()
         if stage != self._stage:
             self._stage, self._start_s, self._told_s = stage, now_s, 0.0
-        if done > self._max_frames:
+        if stage == "detecting" and done > self._max_frames:
             raise TooLarge(f"a video has at most {self._max_frames} frames here, this has more")
         if now_s - self._told_s >= PROGRESS_EVERY_S or done == total:
             self._told_s = now_s

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from model import BLAZEPOSE33, H36M17, to_h36m17
 from model.detectors import Person
 from model.sightings import Track, fill, split_at_gaps
-from model.skeleton import BLAZEPOSE33, H36M17, to_h36m17
 
 
 def people(count: int, rng: np.random.Generator) -> list[Person]:
