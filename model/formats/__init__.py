@@ -8,6 +8,7 @@ from model.errors import InvalidInput, UnknownName
 from model.formats.bvh import write_bvh
 from model.formats.c3d import write_c3d
 from model.formats.csv import write_csv
+from model.formats.glb import write_glb
 from model.formats.npz import read_npz, write_npz
 from model.formats.trc import write_trc
 from model.pipeline import PersonMotion, VideoResult
@@ -37,6 +38,7 @@ FORMATS: Mapping[str, Format] = {
     "trc": _of_one(".trc", "text/tab-separated-values", write_trc),
     "bvh": _of_one(".bvh", "text/plain", write_bvh),
     "c3d": _of_one(".c3d", "application/octet-stream", write_c3d),
+    "glb": _of_one(".glb", "model/gltf-binary", write_glb),
 }
 
 
