@@ -2,6 +2,7 @@
 meets them."""
 
 from model.detectors import DETECTORS, Detector, Person, open_detector
+from model.devices import calls_at_once
 from model.errors import (
     DetectorUnavailable,
     DeviceUnavailable,
@@ -28,7 +29,17 @@ from model.joint_sets import (
 )
 from model.lifter import READOUTS, Lifter, LiftOptions, Prepared
 from model.model_files import ModelInfo, known_models, model_named, read_manifest, weights_folder
-from model.passes import TOKENS_A_PASS, Decode, Encode, Lifting, Pass, Readouts, carry_out
+from model.passes import (
+    TOKENS_A_PASS,
+    Decode,
+    Encode,
+    Lifting,
+    Pass,
+    Readouts,
+    carry_out,
+    merge_passes,
+    split_answers,
+)
 from model.pipeline import (
     MAX_DETECT_EVERY,
     PersonMotion,
@@ -46,7 +57,7 @@ from model.sequences import (
     PoseSequence,
 )
 from model.skeleton import H36M17, Skeleton, to_h36m17
-from model.smoothing import SMOOTHINGS, smooth
+from model.smoothing import SMOOTHINGS, OneEuro, smooth
 from model.streaming import LiftStream, Poses, StreamAnswers
 from model.tracker import Tracker
 from model.whole_file import written_whole
@@ -87,6 +98,7 @@ __all__ = [
     "ModelFileError",
     "ModelInfo",
     "NotAVideo",
+    "OneEuro",
     "Pass",
     "Person",
     "PersonMotion",
@@ -108,9 +120,11 @@ __all__ = [
     "VideoResult",
     "Window",
     "WindowStream",
+    "calls_at_once",
     "carry_out",
     "known_models",
     "lift_video",
+    "merge_passes",
     "model_named",
     "open_detector",
     "open_video",
@@ -119,6 +133,7 @@ __all__ = [
     "render_overlay",
     "skeleton_named",
     "smooth",
+    "split_answers",
     "to_h36m17",
     "weights_folder",
     "write_motion",

@@ -1,5 +1,6 @@
 """A device name -> ONNX Runtime's execution providers, or a clear refusal."""
 
+import os
 import re
 
 import onnxruntime
@@ -30,6 +31,13 @@ def execution_providers(device: str) -> list[Provider]:
             "uninstall onnxruntime, then install onnxruntime-gpu (the extra `gpu`)"
         )
     return [(CUDA, {"device_id": match[1] or "0"}), (CPU, {})]
+
+
+def calls_at_once(device: str) -> int:
+    """Model calls of one thread that keep a device busy: one a core; a GPU runs one at a time.
+    Raises as execution_providers."""
+    on_gpu = execution_providers(device)[0][0] == CUDA
+    return 1 if on_gpu else os.cpu_count() or 1
 
 
 def check_provider(device: str, session: onnxruntime.InferenceSession) -> str:

@@ -28,7 +28,16 @@ from model.camera import (
 from model.devices import check_provider, execution_providers
 from model.errors import InvalidInput
 from model.model_files import FRAME_FEATURES, FRAME_JOINTS, ModelInfo, read_model
-from model.passes import Encode, Lifting, Pass, Readouts, carry_out, lift_centre, lift_dense
+from model.passes import (
+    TOKENS_A_PASS,
+    Encode,
+    Lifting,
+    Pass,
+    Readouts,
+    carry_out,
+    lift_centre,
+    lift_dense,
+)
 from model.sequences import Float32, KeypointSequence, PoseSequence
 from model.skeleton import H36M17
 from model.window import Window
@@ -97,6 +106,7 @@ class Lifter:
         spatial: onnxruntime.InferenceSession,
         temporal: onnxruntime.InferenceSession,
         provider: str,
+        tokens_a_pass: int = TOKENS_A_PASS,
     ):
         self.info = info
         self.name = info.name
@@ -106,11 +116,18 @@ class Lifter:
         self.skeleton = H36M17
         self.has_dense = "dense" in info.readouts
         self.provider = provider
+        self.tokens_a_pass = tokens_a_pass
         self._spatial = spatial
         self._temporal = temporal
 
     @staticmethod
-    def load(path: Path, *, threads: int = 1, device: str = "cpu") -> "Lifter":
+    def load(
+        path: Path,
+        *,
+        threads: int = 1,
+        device: str = "cpu",
+        tokens_a_pass: int = TOKENS_A_PASS,
+    ) -> "Lifter":
         """Read and check a model file; raises ModelFileError and DeviceUnavailable.
 
         `threads` is ONNX Runtime's for one call; several callers each bring their own.
@@ -123,7 +140,8 @@ class Lifter:
             cut.extract_model([FRAME_FEATURES], list(info.readouts)),
         ]
         spatial, temporal = (_session(half, providers, threads) for half in halves)
-        return Lifter(info, spatial, temporal, check_provider(device, temporal))
+        provider = check_provider(device, temporal)
+        return Lifter(info, spatial, temporal, provider, tokens_a_pass)
 
     def lift(self, sequence: KeypointSequence, options: LiftOptions | None = None) -> PoseSequence:
         """A pose for each frame, in camera axes. Before the first frame it is repeated, after the
@@ -138,9 +156,10 @@ class Lifter:
         self.check(options)
         prepared = self.prepare(sequence.to_h36m17(), options.focal_px)
         readout = lift_dense if options.readout == "dense" else lift_centre
-        xyz = yield from readout(prepared.inputs, self.window)
+        tokens = self.tokens_a_pass
+        xyz = yield from readout(prepared.inputs, self.window, tokens)
         if options.flip:
-            mirrored = yield from readout(mirror_input(prepared.inputs), self.window)
+            mirrored = yield from readout(mirror_input(prepared.inputs), self.window, tokens)
             xyz = (xyz + mirror_pose(mirrored)) / 2
         return PoseSequence(self.finish(xyz, prepared.rotation, options.height_m), sequence.fps)
 

@@ -4,7 +4,7 @@ A lifting is a generator: it yields the passes it needs, is sent what each gives
 answer. It neither computes nor waits, so the same lifting runs alone or batched with others'.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -61,34 +61,52 @@ def carry_out(lifting: Lifting[Result], run: Callable[[Pass], Any]) -> Result:
         return answer
 
 
-def encode(inputs: Float32) -> Lifting[Float32]:
-    """Frames (T, 17, C) -> their features (T, D)."""
+def merge_passes(passes: Sequence[Pass]) -> Pass:
+    """Passes of one kind, which one call of the network can carry out, as one."""
+    if len(passes) == 1:
+        return passes[0]
+    return type(passes[0])(np.concatenate([one[0] for one in passes]))
+
+
+def split_answers(found: Any, passes: Sequence[Pass]) -> list[Any]:
+    """What the merged pass gave -> what each of the passes gives."""
+    edges = np.cumsum([len(one[0]) for one in passes])[:-1]
+    if isinstance(passes[0], Encode):
+        return np.split(found, edges)
+    centres = np.split(found.centre, edges)
+    if found.dense is None:
+        return [Readouts(centre, None) for centre in centres]
+    return list(map(Readouts, centres, np.split(found.dense, edges)))
+
+
+def encode(inputs: Float32, tokens: int = TOKENS_A_PASS) -> Lifting[Float32]:
+    """Frames (T, 17, C) -> their features (T, D), at most so many tokens a pass."""
     parts = []
-    for start in range(0, len(inputs), TOKENS_A_PASS):
-        parts.append((yield Encode(inputs[start : start + TOKENS_A_PASS])))
+    for start in range(0, len(inputs), tokens):
+        parts.append((yield Encode(inputs[start : start + tokens])))
     return np.concatenate(parts)
 
 
-def lift_centre(inputs: Float32, window: Window) -> Lifting[Float32]:
+def lift_centre(inputs: Float32, window: Window, tokens: int = TOKENS_A_PASS) -> Lifting[Float32]:
     """Frames (T, 17, C) -> poses (T, 17, 3): a window for each, answered at its centre."""
-    features = yield from encode(inputs)
+    features = yield from encode(inputs, tokens)
     parts = []
-    for centres in _chunks(np.arange(len(features)), window):
+    for centres in _chunks(np.arange(len(features)), window, tokens):
         found: Readouts = yield Decode(window.over(features, centres))
         parts.append(found.centre[:, 0])
     return np.concatenate(parts)
 
 
-def lift_dense(inputs: Float32, window: Window) -> Lifting[Float32]:
+def lift_dense(inputs: Float32, window: Window, tokens: int = TOKENS_A_PASS) -> Lifting[Float32]:
     """Frames (T, 17, C) -> poses (T, 17, 3): windows half a window apart, every frame of each
     blended with weights that fall to zero at its ends. They add up to one at each frame, and no
     seam shows."""
-    features = yield from encode(inputs)
+    features = yield from encode(inputs, tokens)
     half, last = window.past, len(features) - 1
     hop = max(1, half)
     fall = 1 - np.abs(np.arange(-half, half + 1)) / hop if half else np.ones(1)
     total = np.zeros((last + 1 + 2 * half + 2 * hop, 17, 3), np.float32)
-    for centres in _chunks(np.arange(0, last + hop, hop), window):
+    for centres in _chunks(np.arange(0, last + hop, hop), window, tokens):
         found: Readouts = yield Decode(window.over(features, centres))
         assert found.dense is not None
         weighted = found.dense * fall[:, None, None].astype(np.float32)
@@ -97,8 +115,8 @@ def lift_dense(inputs: Float32, window: Window) -> Lifting[Float32]:
     return total[half : half + last + 1]
 
 
-def _chunks(rows: NDArray[np.int64], window: Window) -> Iterator[NDArray[np.int64]]:
+def _chunks(rows: NDArray[np.int64], window: Window, tokens: int) -> Iterator[NDArray[np.int64]]:
     """The rows, as many at a time as one pass takes windows."""
-    step = max(1, TOKENS_A_PASS // window.length)
+    step = max(1, tokens // window.length)
     for start in range(0, len(rows), step):
         yield rows[start : start + step]

@@ -63,21 +63,42 @@ def gaussian(xyz: Float32, fps: float) -> Float32:
 
 
 def one_euro(xyz: Float32, fps: float) -> Float32:
-    """Low-pass whose cut-off rises with a joint's speed. xyz (T, J, 3).
+    """OneEuro over a whole sequence. xyz (T, J, 3)."""
+    return OneEuro(fps).push(xyz)
+
+
+class OneEuro:
+    """Low-pass whose cut-off rises with a joint's speed, for poses as they arrive.
 
     Casiez, Roussel, Vogel, "1 Euro Filter: A Simple Speed-based Low-pass Filter for Noisy Input in
     Interactive Systems", CHI 2012, algorithm 1; the speed is that of the joint, not of each axis,
     so that the answer does not depend on how the camera's axes lie.
     """
-    smoothed = np.array(xyz, np.float64)
-    velocity = np.zeros_like(smoothed[0])
-    share = _share(np.array(ONE_EURO_SPEED_CUTOFF_HZ), fps)
-    for t in range(1, len(smoothed)):
-        velocity += share * ((xyz[t] - xyz[t - 1]) * fps - velocity)
-        speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
-        now = _share(ONE_EURO_MIN_CUTOFF_HZ + ONE_EURO_BETA * speed, fps)
-        smoothed[t] = smoothed[t - 1] + now * (xyz[t] - smoothed[t - 1])
-    return smoothed.astype(np.float32)
+
+    def __init__(self, fps: float):
+        self._fps = fps
+        self._speed_share = _share(np.array(ONE_EURO_SPEED_CUTOFF_HZ), fps)
+        self._before: Float32 | None = None
+        self._smoothed = self._velocity = np.zeros(())
+
+    def push(self, xyz: Float32) -> Float32:
+        """The next poses (n, J, 3), filtered: the same however a sequence is cut."""
+        smoothed = np.array(xyz, np.float64)
+        for t, pose in enumerate(xyz):
+            smoothed[t] = self._next(pose)
+        return smoothed.astype(np.float32)
+
+    def _next(self, pose: Float32) -> Float64:
+        if self._before is None:
+            self._smoothed, self._velocity = pose.astype(np.float64), np.zeros(pose.shape)
+        else:
+            step = (pose - self._before) * self._fps
+            self._velocity = self._velocity + self._speed_share * (step - self._velocity)
+            speed = np.linalg.norm(self._velocity, axis=-1, keepdims=True)
+            now = _share(ONE_EURO_MIN_CUTOFF_HZ + ONE_EURO_BETA * speed, self._fps)
+            self._smoothed = self._smoothed + now * (pose - self._smoothed)
+        self._before = pose
+        return self._smoothed
 
 
 def _share(cutoff_hz: Float64, fps: float) -> Float64:

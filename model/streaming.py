@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from model.camera import mirror_input, mirror_pose
 from model.errors import InvalidInput
 from model.lifter import InputState, Lifter, LiftOptions
-from model.passes import TOKENS_A_PASS, Decode, Lifting, Readouts, encode
+from model.passes import Decode, Lifting, Readouts, encode
 from model.sequences import Float32, KeypointSequence
 
 Frames = NDArray[np.int64]
@@ -77,7 +77,8 @@ class LiftStream:
         windows = []
         for side, stream in enumerate(self._windows):
             inputs = mirror_input(prepared.inputs) if side else prepared.inputs
-            windows.append(stream.push((yield from encode(inputs))))
+            features = yield from encode(inputs, self._lifter.tokens_a_pass)
+            windows.append(stream.push(features))
         answers = yield from self._answer(ends, windows)
         self._rotations = rotations[-self._lifter.frames :].copy()
         return answers
@@ -107,7 +108,7 @@ class LiftStream:
         """Windows (n, f, D) -> (n, 2, 17, 3): the centre, and the frame answered early."""
         parts = [np.empty((0, 2, 17, 3), np.float32)]
         windows = np.concatenate(sides) if sides else np.empty((0, 1, 1), np.float32)
-        step = max(1, TOKENS_A_PASS // self._lifter.frames)
+        step = max(1, self._lifter.tokens_a_pass // self._lifter.frames)
         for start in range(0, len(windows), step):
             found: Readouts = yield Decode(windows[start : start + step])
             parts.append(self._read(found))

@@ -52,6 +52,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await warming
         await running.jobs.stop()
+        await asyncio.to_thread(running.batcher.close)
 
 
 @contextmanager

@@ -1,18 +1,15 @@
 """/jobs: how far each video is, its result, and its end."""
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from starlette.types import Receive
 
 from model import FORMATS, InvalidInput, UnknownName
 from service import documented
-from service.errors import Abandoned
 from service.jobs.job import path_of
 from service.jobs.ledger import Entry
 from service.jobs.renditions import RETRY_AFTER_S
@@ -24,21 +21,6 @@ from service.schemas import dump
 MAX_LISTED = 1000
 
 router = APIRouter()
-
-
-async def wait_for(work: Coroutine[Any, Any, None], receive: Receive) -> None:
-    """Wait for work until the client leaves, which raises Abandoned; its body was received before,
-    so that its next message can only be that."""
-    working = asyncio.create_task(work)
-    leaving = asyncio.ensure_future(receive())
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise Abandoned("the client left before its answer; the job goes on")
-        await working
-    finally:
-        leaving.cancel()
-        working.cancel()
 
 
 def job_reply(

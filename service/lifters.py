@@ -1,5 +1,6 @@
 """The models of the weights folder, each loaded once, when first asked for."""
 
+import asyncio
 import logging
 import threading
 from collections.abc import Mapping
@@ -30,8 +31,15 @@ class Lifters:
                     model_named(name, self._settings.weights),
                     threads=self._settings.lift_threads,
                     device=self._settings.device,
+                    tokens_a_pass=self._settings.batch_tokens,
                 )
             return self._loaded[name]
+
+    async def loaded(self, name: str | None = None) -> Lifter:
+        """What `get` gives; the event loop goes on while a model is loaded."""
+        if (name or self._settings.model) in self._loaded:
+            return self.get(name)
+        return await asyncio.to_thread(self.get, name)
 
     def all(self) -> Mapping[str, Lifter | ModelFileError]:
         """Every model of the folder, or why it cannot be used."""

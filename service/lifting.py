@@ -1,26 +1,19 @@
 """One checked request -> its answer: what POST /lift and `poselift lift` share."""
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
-from model import KeypointSequence, Lifter, Pass, carry_out, smooth
+from model import KeypointSequence, Lifter, Lifting, smooth
 from service.schemas import LiftRequest, LiftResult
 
 
-def lift_request(
-    asked: LiftRequest, lifter: Lifter, run: Callable[[Pass], Any] | None = None
-) -> LiftResult:
-    """The whole answer to a checked request; raises InvalidInput where the model cannot do it.
-    `run` carries out the passes of the model; what it raises ends the work."""
+def lift_request(asked: LiftRequest, lifter: Lifter) -> Lifting[LiftResult]:
+    """The whole answer to a checked request; raises InvalidInput where the model cannot do it."""
     sequence = asked.sequence.to_h36m17()
-    poses = carry_out(lifter.lifting(sequence, asked.options), run or lifter.run_pass)
-    poses = smooth(poses, asked.smoothing)
+    poses = yield from lifter.lifting(sequence, asked.options)
     return LiftResult(
         model=(lifter.name, lifter.version),
         keypoints=sequence,
-        poses=poses,
+        poses=smooth(poses, asked.smoothing),
         applied=_applied(asked, lifter),
         warnings=tuple(_warnings(asked.sequence, lifter)),
     )

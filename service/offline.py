@@ -8,7 +8,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from model import InvalidInput, Progress, VideoOptions, lift_video, render_overlay
+from model import (
+    InvalidInput,
+    Progress,
+    VideoOptions,
+    carry_out,
+    lift_video,
+    render_overlay,
+)
 from service.lifters import Lifters
 from service.lifting import lift_request
 from service.results import check_output, write_lift, write_video
@@ -21,7 +28,8 @@ def lift(keypoints: Path, output: Path) -> int:
     check_output(output)
     settings = read_settings()
     asked = read_lift(keypoints.read_bytes(), settings.max_frames)
-    result = lift_request(asked, Lifters(settings).get(asked.model))
+    lifter = Lifters(settings).get(asked.model)
+    result = carry_out(lift_request(asked, lifter), lifter.run_pass)
     write_lift(result, output)
     _warn(result.warnings)
     return 0

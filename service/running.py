@@ -6,7 +6,8 @@ from typing import Annotated
 import numpy as np
 from fastapi import Depends, Request
 
-from model import H36M17, KeypointSequence, PoseError
+from model import H36M17, KeypointSequence, PoseError, calls_at_once
+from service.batcher import Batcher
 from service.door import Door
 from service.errors import NotReady
 from service.jobs import Jobs
@@ -23,13 +24,14 @@ class Running:
     def __init__(self, settings: Settings):
         self.settings = settings
         self.lifters = Lifters(settings)
-        self.lifts = Door(
-            "lifts",
-            at_once=settings.lifts_at_once,
-            waiting=settings.lifts_waiting,
-            retry_after_s=2,
-        )
+        self.lifts = Door("lifts", places=settings.max_lifts, retry_after_s=2)
         self.telemetry = Telemetry()
+        self.batcher = Batcher(
+            workers=settings.lift_workers or calls_at_once(settings.device),
+            tokens=settings.batch_tokens,
+            liftings=settings.max_liftings,
+            telemetry=self.telemetry,
+        )
         self.jobs = Jobs(settings, self.telemetry)
         self._trouble: str | None = "the model is being loaded and warmed up"
 

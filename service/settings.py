@@ -8,7 +8,7 @@ from platformdirs import user_state_path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from model import DETECTORS, InvalidInput, UnknownName, weights_folder
+from model import DETECTORS, TOKENS_A_PASS, InvalidInput, UnknownName, weights_folder
 from service.errors import Fault, InvalidFields, invalid_fields
 
 MB = 1_000_000
@@ -44,12 +44,27 @@ class Settings(BaseSettings):
     )
 
     lift_threads: Annotated[int, Field(ge=1, le=256, description="Threads of one model call.")] = 1
-    lifts_at_once: Annotated[
-        int, Field(ge=1, le=256, description="POST /lift requests that are worked on at once.")
-    ] = max(1, os.cpu_count() or 1)
-    lifts_waiting: Annotated[
-        int, Field(ge=0, le=10_000, description="POST /lift requests that wait; more get 503.")
-    ] = 32
+    lift_workers: Annotated[
+        int | None,
+        Field(ge=1, le=256, description="Model calls at once; none: one a core, on a GPU one."),
+    ] = None
+    batch_tokens: Annotated[
+        int,
+        Field(ge=1, le=1_000_000, description="Most frames, or windows x frames, of a model call."),
+    ] = TOKENS_A_PASS
+    max_liftings: Annotated[
+        int,
+        Field(ge=1, le=100_000, description="Liftings under way, of all callers; more get 503."),
+    ] = 256
+    max_lifts: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=10_000,
+            description="POST /lift requests under way, from the first byte to "
+            "the answer; more get 503.",
+        ),
+    ] = 64
     videos_at_once: Annotated[
         int, Field(ge=1, le=256, description="Worker processes: videos worked on at once.")
     ] = max(1, os.cpu_count() or 1)

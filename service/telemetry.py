@@ -1,16 +1,18 @@
 """What the service counts, for Prometheus."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from model import Lifter
+from model import Encode, Lifter, Pass
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+BUCKETS_TOKENS = (1, 9, 27, 54, 81, 108, 162, 216, 324, 648, 2048, 8192)
+BUCKETS_LIFTINGS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class Telemetry:
@@ -47,6 +49,43 @@ class Telemetry:
             ("name", "version", "provider"),
             registry=self._registry,
         )
+        self._call_tokens = Histogram(
+            "poselift_call_tokens",
+            "Frames, or windows x frames, of one call of the model.",
+            ("half",),
+            buckets=BUCKETS_TOKENS,
+            registry=self._registry,
+        )
+        self._call_liftings = Histogram(
+            "poselift_call_liftings",
+            "Liftings that shared one call of the model.",
+            ("half",),
+            buckets=BUCKETS_LIFTINGS,
+            registry=self._registry,
+        )
+        self._liftings_s = Histogram(
+            "poselift_lifting_seconds",
+            "From the request for poses to the poses, waiting included.",
+            ("live",),
+            buckets=BUCKETS_S,
+            registry=self._registry,
+        )
+        self._queue = Gauge(
+            "poselift_liftings_waiting",
+            "Liftings that wait for their next call of the model.",
+            registry=self._registry,
+        )
+
+    def model_called(self, merged: Pass, liftings: int) -> None:
+        half = "spatial" if isinstance(merged, Encode) else "temporal"
+        self._call_tokens.labels(half).observe(merged.tokens)
+        self._call_liftings.labels(half).observe(liftings)
+
+    def lifting_ended(self, duration_s: float, live: bool) -> None:
+        self._liftings_s.labels(str(live).lower()).observe(duration_s)
+
+    def watch_queue(self, length: Callable[[], int]) -> None:
+        self._queue.set_function(length)
 
     def lifted(self, frames: int) -> None:
         self._frames.inc(frames)

@@ -5,7 +5,8 @@ import asyncio
 from fastapi import APIRouter, Request, Response
 
 from service import documented
-from service.following import job_reply, result_file, wait_for
+from service.door import while_wanted
+from service.following import job_reply, result_file
 from service.jobs import Asked
 from service.jobs.job import path_of
 from service.preferences import IdempotencyKey, Waiting
@@ -32,7 +33,7 @@ async def post_video(
     with jobs.enter():
         async with uploaded(request, service.settings, jobs.folder) as upload:
             entry = await jobs.accept(upload, Asked(lifter.name, options), key)
-    await wait_for(jobs.ledger.ended(entry, wait.seconds), request.receive)
+    await while_wanted(jobs.ledger.ended(entry, wait.seconds), request.receive)
     headers = {"location": path_of(entry.job), **wait.headers()}
     if not entry.job.ended:
         return job_reply(jobs.document(entry), status=202, headers=headers)

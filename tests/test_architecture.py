@@ -109,7 +109,8 @@ def test_whatever_is_imported_is_pinned() -> None:
     lists += project["project"]["optional-dependencies"].values()
     pinned = {distribution(re.split(r"[\[=]", line)[0]) for lines in lists for line in lines}
     found = {top(m) for _, tree in sources("model", "service", "tests") for m, _ in imports(tree)}
-    others = found - {"model", "service", "tests", "conftest"} - set(sys.stdlib_module_names)
+    beside = {path.stem for path in (ROOT / "tests").glob("*.py")}
+    others = found - {"model", "service", "tests"} - beside - set(sys.stdlib_module_names)
     carriers = packages_distributions()
     loose = [m for m in others if not {distribution(d) for d in carriers.get(m, [m])} & pinned]
     assert loose == []

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model import SMOOTHINGS, InvalidInput, Lifter
+from model import SMOOTHINGS, InvalidInput, Lifter, carry_out
 from service.lifting import lift_request
-from service.schemas import LiftBody, Smoothing, dump, lift_document, read_lift
+from service.schemas import LiftBody, LiftResult, Smoothing, dump, lift_document, read_lift
 
 KEYPOINTS = [[[float(j), 2.0 * j, 0.5] for j in range(17)]] * 2
 VALID: dict[str, Any] = {
@@ -98,6 +98,11 @@ def lifter(weights_file: Path) -> Lifter:
     return Lifter.load(weights_file)
 
 
+def lifted(lifter: Lifter, body: dict[str, Any]) -> LiftResult:
+    asked = read_lift(orjson.dumps(body), 100)
+    return carry_out(lift_request(asked, lifter), lifter.run_pass)
+
+
 extreme = st.sampled_from([-1e6, -1.0, 0.0, 5e-324, 0.5, 1.0, 639.5, 1e6])
 rows = st.none() | st.lists(extreme, min_size=2, max_size=2) | st.just([1e6, 1e6, 5e-324])
 
@@ -119,7 +124,7 @@ def test_whatever_is_allowed_gets_finite_poses(lifter: Lifter, **asked: Any) -> 
         "image_size": asked.pop("size"),
         **asked,
     }
-    result = lift_request(read_lift(orjson.dumps(body), 100), lifter)
+    result = lifted(lifter, body)
     reply = orjson.loads(dump(lift_document(result)))
     poses = np.array(reply["poses"], np.float64)
     assert poses.shape == (len(body["keypoints"]), 17, 3)
@@ -133,11 +138,10 @@ def test_the_wire_names_what_the_library_has() -> None:
 
 def test_the_lowest_frame_rate_can_be_smoothed(lifter: Lifter) -> None:
     body = VALID | {"fps": 5e-324, "smoothing": "gaussian"}
-    lift_request(read_lift(orjson.dumps(body), 100), lifter)
+    lifted(lifter, body)
 
 
 def test_joints_at_the_limit_can_be_converted(lifter: Lifter) -> None:
     """A head lies beyond the ears, and so beyond the limit where the ears are at it."""
     corners = [[[1e6, 1e6], [-1e6, -1e6]][joint > 4] for joint in range(17)]
-    read = read_lift(orjson.dumps(VALID | {"keypoints": [corners]}), 100)
-    lift_request(read, lifter)
+    lifted(lifter, VALID | {"keypoints": [corners]})

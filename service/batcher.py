@@ -1,0 +1,206 @@
+"""Liftings of all callers -> few, large calls of the model.
+
+Rules for whoever changes this: a call never waits to be filled; live liftings come first, the
+others in turn, one pass each; what a lifting raises is its caller's alone, what a model call raises
+is that of all who shared it; whatever is admitted ends in a result, an error or a cancellation.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from model import Lifter, Lifting, Pass, merge_passes, split_answers
+from service.errors import NotReady, Overloaded
+from service.telemetry import Telemetry
+
+Result = TypeVar("Result")
+
+LIVE_IN_A_ROW = 8
+"""After so many calls for live liftings one goes to those that wait behind them."""
+RETRY_AFTER_S = 2
+
+
+@dataclass(eq=False)
+class _Caller:
+    """A lifting under way; `wanted` is its next pass, None before the first."""
+
+    lifter: Lifter
+    lifting: Lifting[Any]
+    live: bool
+    wanted: Pass | None = None
+    answer: Future[Any] = field(default_factory=Future)
+    since_s: float = field(default_factory=time.perf_counter)
+
+    def succeed(self, result: object) -> None:
+        if not self.answer.done() and self.answer.set_running_or_notify_cancel():
+            self.answer.set_result(result)
+
+    def fail(self, error: BaseException) -> None:
+        self.lifting.close()
+        if not self.answer.done() and self.answer.set_running_or_notify_cancel():
+            self.answer.set_exception(error)
+
+    def goes_with(self, other: "_Caller") -> bool:
+        """Whether one call of the model can carry out both passes."""
+        return self.lifter is other.lifter and type(self.wanted) is type(other.wanted)
+
+
+class Batcher:
+    """Carries out liftings in a pool of threads, `tokens` of one model and kind at most in a call.
+
+    `liftings` may be under way at once; whoever comes beyond that gets Overloaded.
+    """
+
+    def __init__(self, *, workers: int, tokens: int, liftings: int, telemetry: Telemetry):
+        self._tokens = tokens
+        self._room = liftings
+        self._telemetry = telemetry
+        self._lock = threading.Lock()  # for all below
+        self._inside = 0
+        self._open = True
+        self._new: deque[_Caller] = deque()  # live ones that have not begun
+        self._live: deque[_Caller] = deque()
+        self._others: deque[_Caller] = deque()
+        self._live_in_a_row = 0
+        # each lifting that waits is worth one turn of a thread; a turn that finds it already
+        # taken into another's call is over at once
+        self._turns = ThreadPoolExecutor(workers, thread_name_prefix="batcher")
+        telemetry.watch_queue(self._waiting)
+
+    async def submit(self, lifter: Lifter, lifting: Lifting[Result], *, live: bool) -> Result:
+        """The answer of a lifting, whose passes `lifter` carries out. Raises what the lifting
+        raises, Overloaded, and NotReady once closed. Cancelled, it asks for nothing more."""
+        caller = _Caller(lifter, lifting, live)
+        self._admit(caller)
+        try:
+            result: Result = await asyncio.wrap_future(caller.answer)
+            return result
+        finally:
+            self._leave(caller)
+
+    def close(self) -> None:
+        """End what is under way with NotReady, and the threads; returns once they have ended."""
+        with self._lock:
+            self._open = False
+            left = [caller for queue in self._queues() for caller in queue]
+            for queue in self._queues():
+                queue.clear()
+        for caller in left:
+            caller.fail(_stopping())
+        self._turns.shutdown(cancel_futures=True)
+
+    def _admit(self, caller: _Caller) -> None:
+        with self._lock:
+            if not self._open:
+                raise _stopping()
+            if self._inside >= self._room:
+                raise Overloaded(
+                    f"{self._inside} liftings are under way, as many as may be; "
+                    f"try again in {RETRY_AFTER_S} s",
+                    RETRY_AFTER_S,
+                )
+            self._inside += 1
+            self._enqueue(caller, self._new if caller.live else self._others)
+
+    def _leave(self, caller: _Caller) -> None:
+        early = caller.answer.cancel()
+        with self._lock:
+            self._inside -= 1
+            waits = [queue for queue in self._queues() if early and caller in queue]
+            for queue in waits:
+                queue.remove(caller)
+        if waits:
+            caller.lifting.close()
+        if not early:
+            self._telemetry.lifting_ended(time.perf_counter() - caller.since_s, caller.live)
+
+    def _enqueue(self, caller: _Caller, queue: deque[_Caller]) -> None:
+        queue.append(caller)
+        self._turns.submit(self._turn)
+
+    def _queues(self) -> tuple[deque[_Caller], ...]:
+        return self._new, self._live, self._others
+
+    def _waiting(self) -> int:
+        return sum(map(len, self._queues()))
+
+    def _turn(self) -> None:
+        """One call of the model, from collecting to answering."""
+        callers = self._collect()
+        try:
+            for caller, answer in self._call(callers):
+                self._advance(caller, answer)
+        except BaseException as error:
+            for caller in callers:
+                caller.fail(error)
+
+    def _collect(self) -> list[_Caller]:
+        """The next caller, and with it those whose passes fit into the same call."""
+        with self._lock:
+            queue = self._next_queue()
+            if not queue:
+                return []
+            first = queue.popleft()
+            return [first, *self._joining(first)]
+
+    def _next_queue(self) -> deque[_Caller]:
+        if self._new:
+            return self._new
+        if self._live and not (self._others and self._live_in_a_row >= LIVE_IN_A_ROW):
+            self._live_in_a_row += 1
+            return self._live
+        self._live_in_a_row = 0
+        return self._others
+
+    def _joining(self, first: _Caller) -> Iterator[_Caller]:
+        if first.wanted is None:
+            return
+        room = self._tokens - first.wanted.tokens
+        for queue in (self._live, self._others):
+            for caller in [one for one in queue if one.goes_with(first)]:
+                assert caller.wanted is not None
+                if caller.wanted.tokens <= room:
+                    room -= caller.wanted.tokens
+                    queue.remove(caller)
+                    yield caller
+
+    def _call(self, callers: Iterable[_Caller]) -> list[tuple[_Caller, Any]]:
+        """What each caller who still waits is sent."""
+        here = [caller for caller in callers if not caller.answer.done()]
+        passes = [caller.wanted for caller in here if caller.wanted is not None]
+        if not passes:
+            return [(caller, None) for caller in here]
+        merged = merge_passes(passes)
+        self._telemetry.model_called(merged, len(passes))
+        found = here[0].lifter.run_pass(merged)
+        return list(zip(here, split_answers(found, passes), strict=True))
+
+    def _advance(self, caller: _Caller, answer: Any) -> None:
+        """Send a lifting what its pass gave; it ends, or waits for its next turn."""
+        if caller.answer.done():
+            caller.lifting.close()
+            return
+        try:
+            caller.wanted = caller.lifting.send(answer)
+        except StopIteration as done:
+            caller.succeed(done.value)
+        except BaseException as error:
+            caller.fail(error)
+        else:
+            self._go_on(caller)
+
+    def _go_on(self, caller: _Caller) -> None:
+        with self._lock:
+            if self._open and not caller.answer.done():
+                self._enqueue(caller, self._live if caller.live else self._others)
+                return
+        caller.fail(_stopping())
+
+
+def _stopping() -> NotReady:
+    return NotReady("the service is stopping; the work was not finished")
