@@ -10,6 +10,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from model.errors import InvalidInput
+from model.lifter import Lifter
 from model.skeleton import H36M17
 from model.training.commands import run
 from model.training.datasets import human36m
@@ -195,3 +196,54 @@ def test_a_file_cut_short(positions: Path, share: float) -> None:
 def test_a_file_of_another_kind(detected: Path) -> None:
     with pytest.raises(InvalidInput, match="field positions_3d is missing"):
         human36m.load_human36m(detected, None, subjects=["S1"])
+
+
+@pytest.mark.parametrize("normalisation", ["person", "image"])
+def test_trained_and_measured_on_its_films(
+    positions: Path,
+    detected: Path,
+    tmp_path: Path,
+    normalisation: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The whole way of somebody who holds Human3.6M, by commands."""
+    monkeypatch.setattr(human36m, "TRAIN_SUBJECTS", ("S1",))
+    films = ["--human36m", str(positions), "--keypoints", str(detected)]
+    checkpoint, model = str(tmp_path / "h36m.pt"), str(tmp_path / "h36m.onnx")
+    small = [
+        "--windows",
+        "48",
+        "--batch",
+        "16",
+        "--frames",
+        "3",
+        "--joint-width",
+        "8",
+        "--heads",
+        "2",
+    ]
+    shallow = ["--spatial-depth", "1", "--temporal-depth", "1", "--normalisation"]
+    assert run("train", [*films, "-o", checkpoint, *small, *shallow, normalisation]) == 0
+    assert run("export", [checkpoint, "-o", model, "--version", "1", "--licence", "mine"]) == 0
+    info = Lifter.load(Path(model)).info
+    assert (info.normalisation, info.licence) == (normalisation, "mine")
+    assert info.readouts == (("centre", "dense") if normalisation == "person" else ("centre",))
+    capsys.readouterr()
+    assert run("evaluate", [model, *films]) == 0
+    assert "| films |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "one of the two"),
+        (["a.npz", "--human36m", "b.npz"], "one of the two|b.npz"),
+        (["--human36m", "b.npz", "--mpi-inf-3dhp", "c.npz"], "one published data set"),
+        (["a.npz", "--keypoints", "b.npz"], "the 2D of --human36m"),
+        (["a.npz", "--normalisation", "image"], "for films"),
+    ],
+)
+def test_what_is_trained_on_is_said_once(arguments: list[str], said: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        run("train", [*arguments, "-o", str(tmp_path / "run.pt"), "--windows", "16"])

@@ -45,11 +45,12 @@ def _blocks(title: str, language: str) -> list[str]:
 
 def _commands(title: str) -> list[list[str]]:
     """The arguments of each poselift command of a section, with a small network for training."""
-    lines = [line for block in _blocks(title, "sh") for line in block.splitlines()]
+    blocks = [block.replace("\\\n", " ") for block in _blocks(title, "sh")]
+    lines = [line for block in blocks for line in block.splitlines()]
     found = [shlex.split(line)[1:] for line in lines if line.startswith("poselift ")]
     for command in found:
         if command[0] == "train":
-            at = command.index("--minutes")
+            at = command.index("--minutes" if "--minutes" in command else "--preset")
             command[at : at + 2] = shlex.split(SMALL)
             command[command.index("--frames") + 1] = "3"
     return found
@@ -105,8 +106,9 @@ def test_human36m(here: Path, motion: Motion) -> None:
         "data_2d_h36m_cpn_ft_h36m_dbb.npz",
         positions_2d={who: {"Eating": [pixels] * 4} for who in everyone},
     )
-    (command,) = _commands("Human3.6M and MPI-INF-3DHP")
-    assert run(command[0], command[1:]) == 0
+    for command in _commands("Human3.6M and MPI-INF-3DHP"):
+        assert run(command[0], command[1:]) == 0
+    assert Lifter.load(here / "weights" / "h36m-9.onnx").info.normalisation == "image"
     assert set(np.load("h36m_val.npz")["subject"].tolist()) == {"S9", "S11"}
 
     (code,) = _blocks("Human3.6M and MPI-INF-3DHP", "python")

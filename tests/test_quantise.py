@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from model import InvalidInput, Lifter, LiftOptions, ModelFileError, ModelInfo
-from model.training import commands
+from model.training import commands, export_command
 from model.training.evaluate import clips
 from model.training.export import export
 from model.training.network import NetworkShape, PoseFormer
@@ -183,7 +183,7 @@ def test_export_writes_both_files_and_enters_both(
     state = PoseFormer(SHAPE).state_dict()
     torch.save({"shape": asdict(SHAPE), "averaged": state}, checkpoint)
     # the slow step, tested elsewhere
-    monkeypatch.setattr(commands, "export", lambda *call, **_: shutil.copy(float32, call[2]))
+    monkeypatch.setattr(export_command, "export", lambda *call, **_: shutil.copy(float32, call[2]))
     arguments = [str(checkpoint), "-o", str(output), "--version", "1.0.0", "--int8"]
     assert commands.run("export", arguments) == 0
     manifest = json.loads((output.parent / "manifest.json").read_text())

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,6 +62,25 @@ def test_sigterm_saves_and_ends(recordings_file: Path, tmp_path: Path) -> None:
     train(one, one.windows_of(load_recordings([recordings_file]), Simulation()), path)
     assert 0 < one.windows < 10_000_000
     assert load_checkpoint(path)["windows"] == one.windows
+
+
+def test_killed_and_resumed_is_uninterrupted(recordings_file: Path, tmp_path: Path) -> None:
+    small = "--frames 3 --joint-width 8 --heads 2 --spatial-depth 1 --temporal-depth 1"
+    call = f"{recordings_file} --windows 640 --batch 16 --save-every-s 0 {small} -o".split()
+    code = "import sys; from model.training.commands import run; run('train', sys.argv[1:])"
+    whole, killed = tmp_path / "whole.pt", tmp_path / "killed.pt"
+    with subprocess.Popen([sys.executable, "-c", code, *call, str(killed)]) as process:
+        while not killed.exists():
+            time.sleep(0.005)
+        process.kill()
+    assert 0 < load_checkpoint(killed)["windows"] < 640
+    for path in (killed, whole):
+        assert run("train", [*call, str(path)]) == 0
+    one, two = load_checkpoint(whole), load_checkpoint(killed)
+    assert one["windows"] == two["windows"] == 640
+    for part in ("network", "averaged"):
+        for name, weights in one[part].items():
+            torch.testing.assert_close(two[part][name], weights, rtol=0, atol=0)
 
 
 def test_two_processes_are_one(recordings_file: Path, tmp_path: Path) -> None:

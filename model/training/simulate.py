@@ -83,6 +83,15 @@ class Simulation:
         )
 
 
+def evaluation_conditions() -> dict[str, Simulation]:
+    """What errors are stated for."""
+    simulation = Simulation()
+    return {
+        "true 2D": simulation.without_errors(),
+        "simulated detections": simulation.for_evaluation(),
+    }
+
+
 def batches(
     recordings: Recordings,
     simulation: Simulation,

@@ -1,0 +1,49 @@
+"""Published data sets on the command line: which files, and whose films are for what."""
+
+import argparse
+from pathlib import Path
+
+from model.errors import InvalidInput
+from model.training.datasets import human36m, mpi_inf_3dhp
+from model.training.datasets.filmed import Filmed
+
+
+def film_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("films of a published data set that you hold")
+    group.add_argument("--human36m", type=Path, metavar="FILE", help="data_3d_h36m.npz")
+    group.add_argument(
+        "--keypoints", type=Path, metavar="FILE", help="its 2D, a data_2d_h36m_*.npz; none: true 2D"
+    )
+    group.add_argument(
+        "--mpi-inf-3dhp",
+        type=Path,
+        metavar="FILE",
+        help="data_train_3dhp.npz to train, data_test_3dhp.npz to evaluate",
+    )
+
+
+def training_films(options: argparse.Namespace) -> list[Filmed]:
+    """Those of the training subjects; raises InvalidInput."""
+    _check(options)
+    if options.human36m:
+        return human36m.load_human36m(
+            options.human36m, options.keypoints, subjects=human36m.TRAIN_SUBJECTS
+        )
+    return mpi_inf_3dhp.load_training(options.mpi_inf_3dhp) if options.mpi_inf_3dhp else []
+
+
+def testing_films(options: argparse.Namespace) -> list[Filmed]:
+    """Those of the test subjects; raises InvalidInput."""
+    _check(options)
+    if options.human36m:
+        return human36m.load_human36m(
+            options.human36m, options.keypoints, subjects=human36m.TEST_SUBJECTS
+        )
+    return mpi_inf_3dhp.load_test(options.mpi_inf_3dhp) if options.mpi_inf_3dhp else []
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.human36m and options.mpi_inf_3dhp:
+        raise InvalidInput("one published data set at a time: --human36m or --mpi-inf-3dhp")
+    if options.keypoints and not options.human36m:
+        raise InvalidInput("--keypoints is the 2D of --human36m")

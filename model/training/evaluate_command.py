@@ -1,0 +1,75 @@
+"""`poselift evaluate`: a model file -> its errors, as tables and as JSON."""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from model.errors import InvalidInput
+from model.lifter import READOUTS, Lifter, LiftOptions
+from model.training.datasets.filmed import Normalisation, filmed_clips
+from model.training.datasets.films import film_arguments, testing_films
+from model.training.evaluate import (
+    Clip,
+    Report,
+    clips,
+    evaluate,
+    look_ahead_errors,
+    mean_pose_errors,
+)
+from model.training.recordings import load_recordings
+from model.training.simulate import evaluation_conditions
+from model.training.tables import errors_table, look_ahead_table
+
+
+def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Measure a model file on recordings, through the service's own path."
+    parser.add_argument("model", type=Path)
+    parser.add_argument("recordings", nargs="*", type=Path, help="npz files of motion")
+    film_arguments(parser)
+    parser.add_argument("--readout", choices=READOUTS, default="centre")
+    parser.add_argument("--flip", action="store_true", help="also lift the mirrored picture")
+    parser.add_argument("--fps", type=float, default=50.0)
+    parser.add_argument("--rebuilt", action="store_true", help="rebuilt skeletons, not own ones")
+    parser.add_argument("--actions", action="store_true", help="a row for each action too")
+    parser.add_argument(
+        "--look-ahead", action="store_true", help="the dense readout's error against its latency"
+    )
+    parser.add_argument("--json", type=Path, help="also write the figures to a file")
+
+
+def evaluate_command(options: argparse.Namespace) -> None:
+    lifter = Lifter.load(options.model, threads=options.threads)
+    asked = LiftOptions(readout=options.readout, flip=options.flip)
+    rows: dict[str, Report] = {}
+    ahead: dict[str, dict[int, float]] = {}
+    for kind, filmed in _conditions(options, lifter).items():
+        rows[kind] = evaluate(lifter, filmed, asked)
+        rows[f"{kind}, mean pose"] = mean_pose_errors(lifter, filmed)
+        if options.look_ahead:
+            ahead[kind] = look_ahead_errors(lifter, filmed)
+    print(errors_table(rows, actions=options.actions))
+    if ahead:
+        print("\n" + look_ahead_table(ahead))
+    if options.json:
+        figures = {"errors": {k: asdict(v) for k, v in rows.items()}, "look_ahead": ahead}
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def _conditions(options: argparse.Namespace, lifter: Lifter) -> Mapping[str, Sequence[Clip]]:
+    """What is measured on: recordings before simulated cameras, or films as they are."""
+    films = testing_films(options)
+    if bool(films) == bool(options.recordings):
+        raise InvalidInput(
+            "measure on recordings (npz files), or on the films of one published data set "
+            "(--human36m, --mpi-inf-3dhp); one of the two"
+        )
+    if films:
+        normalisation: Normalisation = "image" if lifter.info.normalisation == "image" else "person"
+        return {"films": list(filmed_clips(films, normalisation))}
+    recordings = load_recordings(options.recordings).kind(own=not options.rebuilt)
+    return {
+        kind: list(clips(recordings, simulation, fps=options.fps))
+        for kind, simulation in evaluation_conditions().items()
+    }
