@@ -1,6 +1,7 @@
 """poselift: video or 2D keypoints in, 3D human poses out. The public names, in the order data
 meets them."""
 
+from model.angles import ANGLES, joint_angles
 from model.detectors import DETECTORS, Detector, Person, open_detector
 from model.devices import calls_at_once
 from model.errors import (
@@ -65,6 +66,7 @@ from model.window import Window, WindowStream
 
 __all__ = [
     "AIC14",
+    "ANGLES",
     "BLAZEPOSE33",
     "BODY25",
     "COCO17",
@@ -122,6 +124,7 @@ __all__ = [
     "WindowStream",
     "calls_at_once",
     "carry_out",
+    "joint_angles",
     "known_models",
     "lift_video",
     "merge_passes",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model.errors import InvalidInput, UnknownName
+from model.formats.angles import write_angles
 from model.formats.bvh import write_bvh
 from model.formats.c3d import write_c3d
 from model.formats.csv import write_csv
@@ -35,6 +36,7 @@ def _of_one(suffix: str, media_type: str, write: Callable[[PersonMotion, Path], 
 FORMATS: Mapping[str, Format] = {
     "npz": Format(".npz", "application/octet-stream", write_npz),
     "csv": Format(".csv", "text/csv", write_csv),
+    "angles": Format(".angles.csv", "text/csv", write_angles),
     "trc": _of_one(".trc", "text/tab-separated-values", write_trc),
     "bvh": _of_one(".bvh", "text/plain", write_bvh),
     "c3d": _of_one(".c3d", "application/octet-stream", write_c3d),
