@@ -1,0 +1,74 @@
+"""`poselift bench`: arguments in, a table out."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from model import PoseError
+from service.bench import lifting
+from service.bench.peers import Peers
+from service.bench.report import Line, as_json, machine, markdown
+from service.bench.trial import Trial
+
+OpenPeers = Callable[[], Peers]
+Measure = Callable[[Trial], Iterable[Line]]
+
+MEASURES: dict[str, Measure] = {
+    "shipped": lifting.shipped,
+    "video": lifting.whole_video,
+    "stream": lifting.stream,
+    "peak": lifting.peak,
+}
+NO_TORCH = ("shipped",)
+
+
+def add_arguments(bench: argparse.ArgumentParser) -> None:
+    bench.description = (
+        "Measure this machine: ratios of runs taken in turns, one thread, CPU time, medians."
+    )
+    bench.add_argument(
+        "--only", nargs="+", choices=MEASURES, metavar="LINES", help=f"of {', '.join(MEASURES)}"
+    )
+    bench.add_argument(
+        "--windows", nargs="+", type=int, default=[9, 27, 81], help="f, of random networks"
+    )
+    bench.add_argument("--frames", type=int, default=1000, help="length of the video (1000)")
+    bench.add_argument("--rounds", type=int, default=3, help="the median is of so many (3)")
+    bench.add_argument("--json", type=Path, help="also write the figures to a file")
+
+
+def bench(asked: argparse.Namespace, open_peers: OpenPeers) -> int:
+    """Prints each line as it is measured. Lines that need torch are left out where it is missing,
+    unless they were asked for by name; raises PoseError then."""
+    wanted, peers = _wanted(asked.only, open_peers)
+    done: list[Line] = []
+    with TemporaryDirectory(prefix="poselift-bench-") as folder:
+        trial = Trial(peers, Path(folder), tuple(asked.windows), asked.frames, asked.rounds)
+        print(", ".join(f"{name} {value}" for name, value in machine().items()), end="\n\n")
+        for row in markdown(_kept(wanted, trial, done)):
+            print(row, flush=True)
+    if asked.json:
+        asked.json.write_bytes(as_json(done))
+    return 0
+
+
+def _wanted(only: list[str] | None, open_peers: OpenPeers) -> tuple[list[str], Peers | None]:
+    names = only or list(MEASURES)
+    if set(names) <= set(NO_TORCH):
+        return names, None
+    try:
+        return names, open_peers()
+    except PoseError as error:
+        if only:
+            raise
+        print(f"poselift: {error}; measured without: {', '.join(NO_TORCH)}", file=sys.stderr)
+        return list(NO_TORCH), None
+
+
+def _kept(names: list[str], trial: Trial, done: list[Line]) -> Iterator[Line]:
+    for name in names:
+        for line in MEASURES[name](trial):
+            done.append(line)
+            yield line

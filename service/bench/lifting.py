@@ -1,0 +1,156 @@
+"""The lines about lifting itself: whole videos, streams, the temporal half."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from model import (
+    TOKENS_A_PASS,
+    Decode,
+    KeypointSequence,
+    Lifter,
+    LiftOptions,
+    LiftStream,
+    carry_out,
+    model_named,
+    weights_folder,
+)
+from service.bench.product import peak_flops, temporal_flop
+from service.bench.report import Line
+from service.bench.timing import Timings, Way, interleave
+from service.bench.trial import Float32, Network, Trial, one_by_one, walk, whole_graph
+
+FLIP, DENSE = LiftOptions(flip=True), LiftOptions(readout="dense")
+EXACT = {81: 2.5, 27: 2.5, 9: 2.0}
+"""To reach: the centre readout, times faster than the paper's way."""
+STREAM_FRAMES = 30
+"""New frames of a stream in one round."""
+PASSES = 10
+"""Passes of the temporal half in one round."""
+
+
+def shipped(trial: Trial) -> Iterator[Line]:
+    """The default model, against its own graph as a whole."""
+    path = model_named("poseformer-27", weights_folder())
+    lifter, sequence = Lifter.load(path), walk(trial.frames)
+    whole = whole_graph(path)
+    ways: dict[str, Way] = {
+        "whole": lambda: _in_passes(whole, _windows(lifter, sequence)),
+        "centre": lambda: lifter.lift(sequence),
+        "flip": lambda: lifter.lift(sequence, FLIP),
+        "dense": lambda: lifter.lift(sequence, DENSE),
+    }
+    timings = interleave(ways, trial.rounds)
+    for way in ("centre", "flip", "dense"):
+        what = f"{lifter.name}, {way}, against its whole ONNX graph"
+        yield _faster(what, timings, trial.frames, way, "whole")
+
+
+def whole_video(trial: Trial) -> Iterator[Line]:
+    """A whole video, in the ways that give every frame a pose."""
+    for network in trial.networks():
+        f, timings = network.lifter.frames, interleave(_ways(trial, network), trial.rounds)
+        paper, convolution = (40.0, 1.0) if f == 81 else (None, None)
+        for what, way, than, target in (
+            ("video, against the paper's way", "centre", "paper", EXACT.get(f)),
+            ("video, against eager torch by 32", "centre", "by 32", None),
+            ("video, against the whole ONNX graph", "centre", "whole", 1.2),
+            ("dense, against the paper's way", "dense", "paper", paper),
+            ("dense, against the convolution", "dense", "convolution", convolution),
+        ):
+            yield _faster(f"f={f}: {what}", timings, trial.frames, way, than, target)
+
+
+def _ways(trial: Trial, network: Network) -> Mapping[str, Way]:
+    lifter, sequence = network.lifter, walk(trial.frames)
+    xy = sequence.xy.astype(np.float32)
+    return {
+        "paper": lambda: network.torch.run(_windows(lifter, sequence)),
+        "by 32": lambda: network.torch.run(_windows(lifter, sequence), 32),
+        "whole": lambda: _in_passes(network.whole, _windows(lifter, sequence)),
+        "centre": lambda: lifter.lift(sequence),
+        "dense": lambda: lifter.lift(sequence, DENSE),
+        "convolution": lambda: trial.torch.convolve(xy),
+    }
+
+
+def _windows(lifter: Lifter, sequence: KeypointSequence) -> Float32:
+    return lifter.window.over(lifter.prepare(sequence).inputs)
+
+
+def _in_passes(whole: Callable[[Float32], Float32], windows: Float32) -> None:
+    """Every window through the whole network, as many a call as fit one of our passes."""
+    step = max(1, TOKENS_A_PASS // windows.shape[1])
+    for start in range(0, len(windows), step):
+        whole(windows[start : start + step])
+
+
+def _faster(
+    what: str, timings: Timings, frames: int, way: str, than: str, target: float | None = None
+) -> Line:
+    ours, theirs = (frames / timings.median_s(name) for name in (way, than))
+    detail = f"{ours:.0f} frames/s, {theirs:.0f}"
+    return Line(what, timings.cost(than, of=way), target, detail=detail)
+
+
+def stream(trial: Trial) -> Iterator[Line]:
+    """What a new frame of a live stream costs."""
+    for network in trial.networks():
+        timings = interleave(_live_ways(network), trial.rounds)
+        for peer, name, most in (
+            ("whole", "the whole ONNX graph", 0.85),
+            ("torch", "the whole torch graph (MMPose's live way)", 0.6),
+        ):
+            ours, theirs = (timings.median_s(w) / STREAM_FRAMES * 1e3 for w in ("ours", peer))
+            yield Line(
+                f"f={network.lifter.frames}: a stream's new frame, of the cost of {name}",
+                timings.cost("ours", of=peer),
+                most,
+                at_most=True,
+                detail=f"{ours:.2f} ms, {theirs:.2f}",
+            )
+
+
+def _live_ways(network: Network) -> Mapping[str, Way]:
+    """Ours gives both answers for a frame; the others the centre of a window that is all anew."""
+    lifter, frames = network.lifter, one_by_one(walk(STREAM_FRAMES))
+    ours = LiftStream(lifter, lookahead=0)
+    return {
+        "ours": lambda: [carry_out(ours.push(frame), lifter.run_pass) for frame in frames],
+        "whole": lambda: _live(lifter, frames, network.whole),
+        "torch": lambda: _live(lifter, frames, network.torch.run),
+    }
+
+
+def _live(
+    lifter: Lifter, frames: list[KeypointSequence], run: Callable[[Float32], Float32]
+) -> None:
+    """Frame by frame, each with its whole window through the whole network."""
+    windows, state = lifter.window.stream(), None
+    for frame in frames:
+        prepared = lifter.prepare(frame, None, state)
+        state = prepared.state
+        centre = run(windows.push(prepared.inputs))
+        lifter.finish(centre[:, 0], prepared.rotation, None)
+
+
+def peak(trial: Trial) -> Iterator[Line]:
+    """The temporal half at its best batch, of what matrix products of its shapes reach."""
+    for network in trial.networks():
+        lifter = network.lifter
+        f, width = lifter.frames, int(lifter.info.shape["joint_width"]) * 17
+        batch = max(1, TOKENS_A_PASS // f)
+        wanted = Decode(np.zeros((batch, f, width), np.float32))
+        reached, best = peak_flops(
+            lambda wanted=wanted, run=lifter.run_pass: [run(wanted) for _ in range(PASSES)],
+            PASSES * batch * temporal_flop(f, width, int(lifter.info.shape["temporal_depth"])),
+            rows=batch * f,
+            width=width,
+            rounds=trial.rounds,
+        )
+        yield Line(
+            f"f={f}: the temporal half, of the peak of matrix products",
+            reached / best,
+            0.85 if f == 81 else None,
+            detail=f"{reached / 1e9:.0f} GFLOP/s, {best / 1e9:.0f}",
+        )

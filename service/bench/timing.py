@@ -1,0 +1,41 @@
+"""CPU time of several ways to the same end, taken in turns."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+Way = Callable[[], object]
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds of each way in each round. Ratios are medians of the rounds' own ratios, so that a
+    machine whose speed drifts does not shift them."""
+
+    seconds: Mapping[str, Sequence[float]]
+
+    def median_s(self, way: str) -> float:
+        return statistics.median(self.seconds[way])
+
+    def times_faster(self, way: str, than: str) -> float:
+        return self.cost(than, of=way)
+
+    def cost(self, way: str, *, of: str) -> float:
+        """What `way` costs, as a multiple of another."""
+        rounds = zip(self.seconds[way], self.seconds[of], strict=True)
+        return statistics.median(a / b for a, b in rounds)
+
+
+def interleave(ways: Mapping[str, Way], rounds: int, clock: Clock = time.process_time) -> Timings:
+    """Every way once a round, after a round that warms up and is not counted."""
+    for way in ways.values():
+        way()
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            start = clock()
+            way()
+            seconds[name].append(clock() - start)
+    return Timings(seconds)

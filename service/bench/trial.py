@@ -1,0 +1,78 @@
+"""What is lifted, and with which networks."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from model import H36M17, KeypointSequence, Lifter
+from service.bench.peers import Float32, PaperNetwork, Peers
+
+JOINTS = len(H36M17.joints)
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network thrice: cut in halves, as one ONNX graph, and in eager torch."""
+
+    lifter: Lifter
+    whole: Callable[[Float32], Float32]
+    torch: PaperNetwork
+
+
+@dataclass(frozen=True)
+class Trial:
+    """peers is None where the chosen lines need none; `folder` takes the exported files."""
+
+    peers: Peers | None
+    folder: Path
+    windows: tuple[int, ...]
+    frames: int
+    rounds: int
+    _networks: dict[int, Network] = field(default_factory=dict)
+
+    @property
+    def torch(self) -> Peers:
+        assert self.peers is not None
+        return self.peers
+
+    def network(self, frames: int) -> Network:
+        """The network of that window, exported once."""
+        if frames not in self._networks:
+            eager = self.torch.network(frames)
+            path = eager.export(self.folder)
+            self._networks[frames] = Network(Lifter.load(path), whole_graph(path), eager)
+        return self._networks[frames]
+
+    def networks(self) -> Iterator[Network]:
+        """Those of the windows asked for, the longest first."""
+        for frames in sorted(self.windows, reverse=True):
+            yield self.network(frames)
+
+
+def whole_graph(path: Path) -> Callable[[Float32], Float32]:
+    """A model file as any user of ONNX Runtime would run it, on one thread: windows (B, f, 17, C)
+    -> centres (B, 1, 17, 3)."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda windows: session.run(["centre"], {"keypoints": windows})[0]
+
+
+def walk(frames: int, seed: int = 0) -> KeypointSequence:
+    """Somebody who wanders through the picture."""
+    rng = np.random.default_rng(seed)
+    steps = rng.normal(size=(frames, JOINTS, 2)).cumsum(axis=0)
+    xy = steps + rng.uniform(300, 700, (1, JOINTS, 2))
+    return KeypointSequence(xy, np.ones((frames, JOINTS)), (1000, 1000), 50.0, H36M17)
+
+
+def one_by_one(sequence: KeypointSequence) -> list[KeypointSequence]:
+    """Its frames, as a stream brings them."""
+    return [
+        KeypointSequence(xy[None], score[None], sequence.image_size, sequence.fps, H36M17)
+        for xy, score in zip(sequence.xy, sequence.confidence, strict=True)
+    ]
