@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model import READOUTS, SMOOTHINGS, PoseError
+from service.bench.peers import Peers
 
 TRAINING = {
     "train": "train a model",
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands.add_parser("serve", help="answer over HTTP"))
     _add_video(commands.add_parser("video", help="lift every person in a video"))
     _add_lift(commands.add_parser("lift", help="lift 2D keypoints, given as POST /lift takes them"))
+    _add_bench(commands.add_parser("bench", help="measure this machine, beside the alternatives"))
     for name, meaning in TRAINING.items():
         commands.add_parser(name, help=f"{meaning} (needs the extra `train`)")
     return parser
@@ -101,6 +103,13 @@ def _add_lift(lift: argparse.ArgumentParser) -> None:
     lift.set_defaults(run=_lift)
 
 
+def _add_bench(bench: argparse.ArgumentParser) -> None:
+    from service.bench.arguments import add_arguments
+
+    add_arguments(bench)
+    bench.set_defaults(run=_bench)
+
+
 def _serve(asked: argparse.Namespace) -> int:
     from service.server import serve
     from service.settings import read_settings
@@ -121,18 +130,38 @@ def _lift(asked: argparse.Namespace) -> int:
     return lift(asked.keypoints, asked.output)
 
 
+def _bench(asked: argparse.Namespace) -> int:
+    from service.bench.command import bench
+
+    return bench(asked, _peers)
+
+
+def _peers() -> Peers:
+    """What the benchmarks compare with; raises PoseError where torch, which it needs, is absent."""
+    try:
+        from model.training.peers import TorchPeers
+    except ModuleNotFoundError as error:
+        raise PoseError(_missing("bench", error)) from error
+    return TorchPeers()
+
+
 def _train(command: str, arguments: list[str]) -> int:
     """Training is imported here and nowhere else, because torch comes with it."""
     try:
         from model.training.commands import run
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in ("model", "service"):
-            raise
-        return _failed(
-            f"`poselift {command}` needs the package {error.name}: "
-            "install poselift with the extra `train`, as in pip install 'poselift[train]'"
-        )
+        return _failed(_missing(command, error))
     return run(command, arguments)
+
+
+def _missing(command: str, error: ModuleNotFoundError) -> str:
+    """What to do about a package that only training needs; any other error is raised again."""
+    if (error.name or "").partition(".")[0] in ("model", "service"):
+        raise error
+    return (
+        f"`poselift {command}` needs the package {error.name}: "
+        "install poselift with the extra `train`, as in pip install 'poselift[train]'"
+    )
 
 
 if __name__ == "__main__":

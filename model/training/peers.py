@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from model.lifter import READOUTS
 from model.model_files import ModelInfo
 from model.sequences import Float32
-from model.training.recordings import CANONICAL_HEIGHT_M
 from model.training.export import export
 from model.training.network import JOINTS, NetworkShape, PoseFormer
+from model.training.recordings import CANONICAL_HEIGHT_M
 
 TINY = NetworkShape(frames=1, joint_width=8, spatial_depth=1, temporal_depth=1, heads=1)
 EDGE = 121
 """Frames that the convolution needs on either side: its receptive field is 243."""
 
 
-class Peers:
+class TorchPeers:
     """Opens the networks that the benchmarks compare; each runs on one thread."""
 
     def __init__(self, shape: NetworkShape | None = None):
@@ -41,7 +41,7 @@ class Peers:
     def convolve(self, xy: Float32) -> Tensor:
         """The convolutional peer over a whole sequence (T, 17, 2) -> (T, 17, 3)."""
         self._convolution = self._convolution or TemporalConvolution().eval()
-        return self._convolution(torch.from_numpy(xy))
+        return self._convolution(torch.tensor(xy))
 
 
 class RandomNetwork:

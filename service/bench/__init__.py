@@ -1,1 +1,1 @@
-"""`poselift bench`: how fast this machine lifts and serves, beside what a user would run instead."""
+"""`poselift bench`: how fast this machine lifts and serves, beside the alternatives."""

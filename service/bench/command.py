@@ -1,4 +1,4 @@
-"""`poselift bench`: arguments in, a table out."""
+"""`poselift bench`: what was asked for in, a table out."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from model import PoseError
 from service.bench import lifting
+from service.bench.arguments import LINES
 from service.bench.peers import Peers
 from service.bench.report import Line, as_json, machine, markdown
 from service.bench.trial import Trial
@@ -22,21 +23,6 @@ MEASURES: dict[str, Measure] = {
     "peak": lifting.peak,
 }
 NO_TORCH = ("shipped",)
-
-
-def add_arguments(bench: argparse.ArgumentParser) -> None:
-    bench.description = (
-        "Measure this machine: ratios of runs taken in turns, one thread, CPU time, medians."
-    )
-    bench.add_argument(
-        "--only", nargs="+", choices=MEASURES, metavar="LINES", help=f"of {', '.join(MEASURES)}"
-    )
-    bench.add_argument(
-        "--windows", nargs="+", type=int, default=[9, 27, 81], help="f, of random networks"
-    )
-    bench.add_argument("--frames", type=int, default=1000, help="length of the video (1000)")
-    bench.add_argument("--rounds", type=int, default=3, help="the median is of so many (3)")
-    bench.add_argument("--json", type=Path, help="also write the figures to a file")
 
 
 def bench(asked: argparse.Namespace, open_peers: OpenPeers) -> int:
@@ -55,7 +41,7 @@ def bench(asked: argparse.Namespace, open_peers: OpenPeers) -> int:
 
 
 def _wanted(only: list[str] | None, open_peers: OpenPeers) -> tuple[list[str], Peers | None]:
-    names = only or list(MEASURES)
+    names = only or list(LINES)
     if set(names) <= set(NO_TORCH):
         return names, None
     try:

@@ -1,6 +1,7 @@
 """The lines about lifting itself: whole videos, streams, the temporal half."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -13,12 +14,13 @@ from model import (
     LiftStream,
     carry_out,
     model_named,
-    weights_folder,
 )
+from service.bench.peers import Float32
 from service.bench.product import peak_flops, temporal_flop
 from service.bench.report import Line
 from service.bench.timing import Timings, Way, interleave
-from service.bench.trial import Float32, Network, Trial, one_by_one, walk, whole_graph
+from service.bench.trial import Network, Trial, one_by_one, walk, whole_graph
+from service.settings import read_settings
 
 FLIP, DENSE = LiftOptions(flip=True), LiftOptions(readout="dense")
 EXACT = {81: 2.5, 27: 2.5, 9: 2.0}
@@ -31,7 +33,8 @@ PASSES = 10
 
 def shipped(trial: Trial) -> Iterator[Line]:
     """The default model, against its own graph as a whole."""
-    path = model_named("poseformer-27", weights_folder())
+    settings = read_settings()
+    path = model_named(settings.model, settings.weights)
     lifter, sequence = Lifter.load(path), walk(trial.frames)
     whole = whole_graph(path)
     ways: dict[str, Way] = {
@@ -63,14 +66,13 @@ def whole_video(trial: Trial) -> Iterator[Line]:
 
 def _ways(trial: Trial, network: Network) -> Mapping[str, Way]:
     lifter, sequence = network.lifter, walk(trial.frames)
-    xy = sequence.xy.astype(np.float32)
     return {
         "paper": lambda: network.torch.run(_windows(lifter, sequence)),
         "by 32": lambda: network.torch.run(_windows(lifter, sequence), 32),
         "whole": lambda: _in_passes(network.whole, _windows(lifter, sequence)),
         "centre": lambda: lifter.lift(sequence),
         "dense": lambda: lifter.lift(sequence, DENSE),
-        "convolution": lambda: trial.torch.convolve(xy),
+        "convolution": lambda: trial.torch.convolve(sequence.xy),
     }
 
 
@@ -142,7 +144,7 @@ def peak(trial: Trial) -> Iterator[Line]:
         batch = max(1, TOKENS_A_PASS // f)
         wanted = Decode(np.zeros((batch, f, width), np.float32))
         reached, best = peak_flops(
-            lambda wanted=wanted, run=lifter.run_pass: [run(wanted) for _ in range(PASSES)],
+            partial(_repeat, lifter, wanted),
             PASSES * batch * temporal_flop(f, width, int(lifter.info.shape["temporal_depth"])),
             rows=batch * f,
             width=width,
@@ -154,3 +156,8 @@ def peak(trial: Trial) -> Iterator[Line]:
             0.85 if f == 81 else None,
             detail=f"{reached / 1e9:.0f} GFLOP/s, {best / 1e9:.0f}",
         )
+
+
+def _repeat(lifter: Lifter, wanted: Decode) -> None:
+    for _ in range(PASSES):
+        lifter.run_pass(wanted)

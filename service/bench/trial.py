@@ -66,8 +66,9 @@ def walk(frames: int, seed: int = 0) -> KeypointSequence:
     """Somebody who wanders through the picture."""
     rng = np.random.default_rng(seed)
     steps = rng.normal(size=(frames, JOINTS, 2)).cumsum(axis=0)
-    xy = steps + rng.uniform(300, 700, (1, JOINTS, 2))
-    return KeypointSequence(xy, np.ones((frames, JOINTS)), (1000, 1000), 50.0, H36M17)
+    xy = (steps + rng.uniform(300, 700, (1, JOINTS, 2))).astype(np.float32)
+    score = np.ones((frames, JOINTS), np.float32)
+    return KeypointSequence(xy, score, (1000, 1000), 50.0, H36M17)
 
 
 def one_by_one(sequence: KeypointSequence) -> list[KeypointSequence]:

@@ -1,0 +1,22 @@
+"""What `poselift bench` may be asked for."""
+
+import argparse
+from pathlib import Path
+
+LINES = ("shipped", "video", "stream", "peak")
+"""Groups of lines of the table, in its order."""
+
+
+def add_arguments(bench: argparse.ArgumentParser) -> None:
+    bench.description = (
+        "Measure this machine: ratios of runs taken in turns, one thread, CPU time, medians."
+    )
+    bench.add_argument(
+        "--only", nargs="+", choices=LINES, metavar="LINES", help=f"of {', '.join(LINES)}"
+    )
+    bench.add_argument(
+        "--windows", nargs="+", type=int, default=[9, 27, 81], help="f, of random networks"
+    )
+    bench.add_argument("--frames", type=int, default=1000, help="length of the video (1000)")
+    bench.add_argument("--rounds", type=int, default=3, help="the median is of so many (3)")
+    bench.add_argument("--json", type=Path, help="also write the figures to a file")
