@@ -28,6 +28,13 @@ from model.joint_sets import (
     WHOLEBODY133,
     skeleton_named,
 )
+from model.keypoint_files import (
+    FiledKeypoints,
+    Given,
+    read_coco,
+    read_keypoints_npz,
+    read_openpose,
+)
 from model.lifter import READOUTS, Lifter, LiftOptions, Prepared
 from model.model_files import ModelInfo, known_models, model_named, read_manifest, weights_folder
 from model.passes import (
@@ -89,8 +96,10 @@ __all__ = [
     "DetectorUnavailable",
     "DeviceUnavailable",
     "Encode",
+    "FiledKeypoints",
     "Format",
     "Frame",
+    "Given",
     "InvalidInput",
     "KeypointSequence",
     "LiftOptions",
@@ -131,8 +140,11 @@ __all__ = [
     "model_named",
     "open_detector",
     "open_video",
+    "read_coco",
+    "read_keypoints_npz",
     "read_manifest",
     "read_npz",
+    "read_openpose",
     "render_overlay",
     "skeleton_named",
     "smooth",

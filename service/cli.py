@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from model import READOUTS, SMOOTHINGS, PoseError
+from model import READOUTS, SMOOTHINGS, Given, PoseError
 from service.bench.peers import Peers
 
 TRAINING = {
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="answer over HTTP"))
     _add_video(commands.add_parser("video", help="lift every person in a video"))
-    _add_lift(commands.add_parser("lift", help="lift 2D keypoints, given as POST /lift takes them"))
+    _add_lift(commands.add_parser("lift", help="lift 2D keypoints from files"))
     _add_bench(commands.add_parser("bench", help="measure this machine, beside the alternatives"))
     for name, meaning in TRAINING.items():
         commands.add_parser(name, help=f"{meaning} (needs the extra `train`)")
@@ -96,7 +96,15 @@ def _add_video(video: argparse.ArgumentParser) -> None:
 
 
 def _add_lift(lift: argparse.ArgumentParser) -> None:
-    lift.add_argument("keypoints", type=Path, help="a JSON file, as the body of POST /lift")
+    lift.add_argument(
+        "keypoints",
+        type=Path,
+        help="a body of POST /lift, a list of COCO results (.json), an .npz, or OpenPose's folder",
+    )
+    lift.add_argument("--fps", type=float, help="frames a second, where the file does not say it")
+    lift.add_argument("--image-size", type=_size, metavar="WIDTHxHEIGHT", help="px, likewise")
+    lift.add_argument("--skeleton", help="the joints' order, likewise, as in POST /lift")
+    lift.add_argument("--person", type=int, help="which of several people (the largest)")
     lift.add_argument(
         "-o", "--output", type=Path, required=True, help="the poses: a .json or .npz file"
     )
@@ -108,6 +116,13 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
 
     add_arguments(bench)
     bench.set_defaults(run=_bench)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, by, height = text.lower().partition("x")
+    if not (by and width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT in px, as 1920x1080, got {text!r}")
+    return int(width), int(height)
 
 
 def _serve(asked: argparse.Namespace) -> int:
@@ -127,7 +142,8 @@ def _video(asked: argparse.Namespace) -> int:
 def _lift(asked: argparse.Namespace) -> int:
     from service.offline import lift
 
-    return lift(asked.keypoints, asked.output)
+    given = Given(asked.fps, asked.image_size, asked.skeleton, asked.person)
+    return lift(asked.keypoints, asked.output, given)
 
 
 def _bench(asked: argparse.Namespace) -> int:

@@ -4,11 +4,13 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from model import (
+    Given,
     InvalidInput,
     Progress,
     VideoOptions,
@@ -16,20 +18,21 @@ from model import (
     lift_video,
     render_overlay,
 )
+from service.keypoint_files import read_request
 from service.lifters import Lifters
 from service.lifting import lift_request
 from service.results import check_output, write_lift, write_video
-from service.schemas import read_lift
 from service.settings import Settings, read_settings
 
 
-def lift(keypoints: Path, output: Path) -> int:
-    """A POST /lift body in a file -> its answer in a file; raises PoseError."""
+def lift(keypoints: Path, output: Path, given: Given) -> int:
+    """2D keypoints in files -> the answer of POST /lift in a file; raises PoseError."""
     check_output(output)
     settings = read_settings()
-    asked = read_lift(keypoints.read_bytes(), settings.max_frames)
+    asked, guessed = read_request(keypoints, given, settings.max_frames)
     lifter = Lifters(settings).get(asked.model)
     result = carry_out(lift_request(asked, lifter), lifter.run_pass)
+    result = replace(result, warnings=(*guessed, *result.warnings))
     write_lift(result, output)
     _warn(result.warnings)
     return 0

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def read_npz(path: Path) -> VideoResult:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return _result(dict(arrays))
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidInput(f"{path} is no result of a video as npz: {error}") from error
 
 

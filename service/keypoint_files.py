@@ -1,0 +1,44 @@
+"""What `poselift lift` takes: a POST /lift body, or keypoints in the files of other tools."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import orjson
+
+from model import (
+    FiledKeypoints,
+    Given,
+    InvalidInput,
+    LiftOptions,
+    read_coco,
+    read_keypoints_npz,
+    read_openpose,
+)
+from service.schemas import LiftRequest, read_lift
+
+
+def read_request(path: Path, given: Given, max_frames: int) -> tuple[LiftRequest, tuple[str, ...]]:
+    """A folder of OpenPose's, an npz, a list of COCO results or a POST /lift body, told apart by
+    what they are; and what of it had to be guessed. Raises InvalidInput, OSError."""
+    found = _keypoints(path, given, max_frames)
+    if found:
+        return LiftRequest(found.sequence, None, LiftOptions(), "none"), found.warnings
+    for one in fields(given):
+        if getattr(given, one.name) is not None:
+            raise InvalidInput(f"{one.name}: {path} is a body of POST /lift, which says it itself")
+    return read_lift(path.read_bytes(), max_frames), ()
+
+
+def _keypoints(path: Path, given: Given, max_frames: int) -> FiledKeypoints | None:
+    """None for what is left to be a POST /lift body."""
+    if path.is_dir():
+        return read_openpose(path, given, max_frames)
+    if path.suffix.lower() == ".npz":
+        return read_keypoints_npz(path, given, max_frames)
+    content = path.read_bytes()
+    if not content.lstrip().startswith(b"["):
+        return None
+    try:
+        return read_coco(orjson.loads(content), given, max_frames)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"{path} is not JSON: {error}") from error
