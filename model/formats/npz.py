@@ -49,7 +49,7 @@ def _arrays(result: VideoResult) -> dict[str, Any]:
 def read_npz(path: Path) -> VideoResult:
     """The result that write_npz wrote; raises InvalidInput for any other file, OSError."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return _result(dict(arrays))
     except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidInput(f"{path} is no result of a video as npz: {error}") from error

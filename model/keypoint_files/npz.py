@@ -19,7 +19,7 @@ def read_keypoints_npz(path: Path, given: Given, max_frames: int) -> FiledKeypoi
     `skeleton` (its name), `image_size` (width, height) px and `fps` may stand in the file or be
     given, not both unless they agree. Raises InvalidInput, TooLarge, OSError."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return FiledKeypoints(_sequence(dict(arrays), given, max_frames))
     except (ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidInput(f"{path} is no npz of keypoints: {error}") from error
@@ -27,14 +27,12 @@ def read_keypoints_npz(path: Path, given: Given, max_frames: int) -> FiledKeypoi
 
 def _sequence(arrays: dict[str, NDArray[Any]], given: Given, max_frames: int) -> KeypointSequence:
     rows = arrays.get("keypoints")
-    if (
-        rows is None
-        or rows.ndim != 3
-        or rows.shape[2] not in (2, 3)
-        or rows.dtype.kind not in "fiu"
-    ):
-        got = f"{rows.dtype} {rows.shape}" if rows is not None else ", ".join(sorted(arrays))
-        raise InvalidInput(f"expected `keypoints` as numbers (T, J, 2 or 3), got {got}")
+    if rows is None:
+        raise InvalidInput(f"expected an array `keypoints`, got {', '.join(sorted(arrays))}")
+    if rows.ndim != 3 or rows.shape[2] not in (2, 3) or rows.dtype.kind not in "fiu":
+        raise InvalidInput(
+            f"keypoints are numbers (T, J, 2 or 3), got {rows.dtype} {rows.shape}", ("keypoints",)
+        )
     if "person" in arrays:
         raise InvalidInput("this npz holds people's results: give one person's `keypoints` alone")
     if len(rows) > max_frames:
