@@ -4,21 +4,18 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from model import FORMATS, InvalidInput, UnknownName
 from service import documented
 from service.jobs.job import path_of
 from service.jobs.ledger import Entry
 from service.jobs.renditions import RETRY_AFTER_S
 from service.preferences import Wait, Waiting
-from service.queries import no_options
+from service.queries import OPTIONS_ONCE, JobsAsked, ResultAsked, no_options
 from service.running import TheService
 from service.schemas import dump
-
-MAX_LISTED = 1000
 
 router = APIRouter()
 
@@ -40,13 +37,11 @@ async def _entry(id: str, service: TheService) -> Entry:
 TheJob = Annotated[Entry, Depends(_entry)]
 
 
-@router.get("/jobs", **documented.JOBS)
-async def get_jobs(
-    service: TheService, limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 100
-) -> Response:
+@router.get("/jobs", dependencies=[OPTIONS_ONCE], **documented.JOBS)
+async def get_jobs(service: TheService, query: JobsAsked) -> Response:
     """The newest jobs, the newest first."""
     jobs = service.jobs
-    newest = jobs.ledger.newest_first()[:limit]
+    newest = jobs.ledger.newest_first()[: query.limit]
     return job_reply({"jobs": [jobs.document(entry) for entry in newest]})
 
 
@@ -68,36 +63,24 @@ async def get_events(service: TheService, entry: TheJob) -> AsyncIterator[Server
         yield ServerSentEvent(raw_data=dump(service.jobs.document(changed)).decode())
 
 
-@router.get("/jobs/{id}/result", **documented.RESULT)
+@router.get("/jobs/{id}/result", dependencies=[OPTIONS_ONCE], **documented.RESULT)
 async def get_result(
-    service: TheService,
-    entry: TheJob,
-    wait: Waiting,
-    format: Annotated[str, Query(description="json, or another of the formats")] = "json",
-    person: Annotated[int | None, Query(description="an id, where a format holds one")] = None,
+    service: TheService, entry: TheJob, query: ResultAsked, wait: Waiting
 ) -> Response:
     """The result of a job that has succeeded, as a file."""
-    jobs, job = service.jobs, entry.job
-    if format != "json" and format not in FORMATS:
-        raise UnknownName("format", format, ["json", *FORMATS])
-    jobs.check_result(job)
-    if format == "json":
-        if person is not None:
-            raise InvalidInput("json holds everybody; leave `person` away", ("person",))
-        return result_file(jobs.folder.result(job.id, "result.json"), "application/json")
-    kind = FORMATS[format]
-    if format == "npz" and person is None:
-        return result_file(jobs.folder.result(job.id, "result.npz"), kind.media_type)
-    name = f"result-{'all' if person is None else person}{kind.suffix}"
-    path = await jobs.renditions.written(job, name, format, person, wait.seconds)
-    return _rendition(service, entry, path, kind.media_type, wait)
+    name, job = query.file_name, entry.job
+    service.jobs.check_result(job)
+    task = {"work": "write", "format": query.format, "person": query.person}
+    path = await service.jobs.renditions.get(job, name, task, wait.seconds)
+    return _rendition(service, entry, path, query.media_type, wait)
 
 
 @router.get("/jobs/{id}/overlay", dependencies=[Depends(no_options)], **documented.OVERLAY)
 async def get_overlay(service: TheService, entry: TheJob, wait: Waiting) -> Response:
     """The video with its poses drawn, as an MP4 that browsers play."""
     service.jobs.check_result(entry.job)
-    path = await service.jobs.renditions.overlay(entry.job, wait.seconds)
+    task = {"work": "draw"}
+    path = await service.jobs.renditions.get(entry.job, "overlay.mp4", task, wait.seconds)
     return _rendition(service, entry, path, "video/mp4", wait)
 
 

@@ -6,8 +6,10 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from model import MAX_DETECT_EVERY, InvalidInput, VideoOptions
+from model import FORMATS, MAX_DETECT_EVERY, InvalidInput, UnknownName, VideoOptions
 from service.schemas import FLIP, FocalPx, HeightM, Readout, Smoothing
+
+MAX_LISTED = 1000
 
 
 class VideoQuery(BaseModel):
@@ -52,18 +54,53 @@ class VideoQuery(BaseModel):
         )
 
 
+class JobsQuery(BaseModel):
+    """The options of GET /jobs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="jobs at most")] = 100
+
+
+class ResultQuery(BaseModel):
+    """The options of GET /jobs/{id}/result."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Annotated[str, Field(description=f"json, {', '.join(FORMATS)}")] = "json"
+    person: Annotated[int | None, Field(description="an id, where a format holds one")] = None
+
+    @property
+    def file_name(self) -> str:
+        """Of the file that answers. Raises UnknownName, and InvalidInput for one person of json."""
+        if self.format == "json":
+            if self.person is not None:
+                raise InvalidInput("json holds everybody; leave `person` away", ("person",))
+            return "result.json"
+        if self.format not in FORMATS:
+            raise UnknownName("format", self.format, ["json", *FORMATS])
+        which = "" if self.person is None else f"-{self.person}"
+        return f"result{which}{FORMATS[self.format].suffix}"
+
+    @property
+    def media_type(self) -> str:
+        return "application/json" if self.format == "json" else FORMATS[self.format].media_type
+
+
 def no_options(request: Request) -> None:
     """For what takes no query options: one that is given is refused, never ignored."""
     for name in request.query_params:
         raise InvalidInput(f"unknown query option {name[:80]!r}; there are none here", (name[:80],))
 
 
-def _video_query(request: Request, query: Annotated[VideoQuery, Query()]) -> VideoQuery:
+async def _once_each(request: Request) -> None:
     given = Counter(name for name, _ in request.query_params.multi_items())
     for name, count in given.items():
         if count > 1:
             raise InvalidInput(f"the query option {name!r} is given {count} times", (name,))
-    return query
 
 
-VideoOptionsAsked = Annotated[VideoQuery, Depends(_video_query)]
+OPTIONS_ONCE = Depends(_once_each)
+VideoOptionsAsked = Annotated[VideoQuery, Query()]
+JobsAsked = Annotated[JobsQuery, Query()]
+ResultAsked = Annotated[ResultQuery, Query()]

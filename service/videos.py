@@ -10,14 +10,14 @@ from service.following import job_reply, result_file
 from service.jobs import Asked
 from service.jobs.job import path_of
 from service.preferences import IdempotencyKey, Waiting
-from service.queries import VideoOptionsAsked
+from service.queries import OPTIONS_ONCE, VideoOptionsAsked
 from service.running import TheService
 from service.uploads import uploaded
 
 router = APIRouter()
 
 
-@router.post("/video", **documented.VIDEO)
+@router.post("/video", dependencies=[OPTIONS_ONCE], **documented.VIDEO)
 async def post_video(
     request: Request,
     service: TheService,

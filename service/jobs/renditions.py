@@ -27,21 +27,11 @@ class Renditions:
         self._turn = asyncio.Lock()
         self._under_way: dict[Path, asyncio.Task[None]] = {}
 
-    async def overlay(self, job: Job, within_s: float) -> Path | None:
-        """The overlay as a file; None where it takes longer. Raises as a worker does."""
-        task = {"work": "draw", "video": str(self._folder.video(job.id))}
-        return await self._made(job, "overlay.mp4", task, within_s)
-
-    async def written(
-        self, job: Job, name: str, format: str, person: int | None, within_s: float
-    ) -> Path | None:
-        """The result in a format of model.FORMATS, as `overlay`."""
-        task = {"work": "write", "format": format, "person": person}
-        return await self._made(job, name, task, within_s)
-
-    async def _made(
+    async def get(
         self, job: Job, name: str, task: Mapping[str, Any], within_s: float
     ) -> Path | None:
+        """The file of that name among the job's, made by a worker's `task` where it is not there;
+        None where that takes longer. Raises StorageFull, Overloaded, and as a worker does."""
         path = self._folder.result(job.id, name)
         if path.is_file():
             return path
@@ -70,9 +60,12 @@ class Renditions:
 
     async def _make(self, job: Job, path: Path, task: Mapping[str, Any]) -> None:
         async with self._turn, self._folder.attempt(job.id, path.name) as out:
-            result = str(self._folder.result(job.id, "result.npz"))
-            made = {**task, "result": result, "out": str(out / path.name)}
-            await self._worker.run(made, self._limits)
+            files = {
+                "video": str(self._folder.video(job.id)),
+                "result": str(self._folder.result(job.id, "result.npz")),
+                "out": str(out / path.name),
+            }
+            await self._worker.run({**task, **files}, self._limits)
 
     async def cancel(self, job: Job) -> None:
         """End whatever is being made of a job's result."""
