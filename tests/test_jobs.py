@@ -104,6 +104,9 @@ def test_other_formats_hold_the_same(server: httpx.Client, done: str, tmp_path: 
     table = server.get(f"{done}/result?format=csv&person=1")
     assert table.headers["content-type"].startswith("text/csv")
     assert len(table.text.splitlines()) == 1 + 17 * len(reply["people"][0]["frames"])
+    angles = server.get(f"{done}/result?format=angles")
+    assert angles.status_code == 200
+    assert angles.text != table.text
 
 
 @pytest.mark.parametrize(
