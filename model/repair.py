@@ -3,7 +3,8 @@
 Legs and arms may each be exchanged, so a frame has four states. A path pays for how far the joints
 move from frame to frame, for every change of state, for hips and shoulders that point opposite
 ways, and a little for every frame that is swapped: so what holds most of the time counts as right.
-A test for jumps alone would fail on a clip that begins swapped or stays so for long. Viterbi (1967)
+A test for jumps alone would fail on a clip that begins swapped or stays so for long. Where a change
+comes while both sides lie over each other in the picture, nothing tells it. Viterbi (1967)
 finds the cheapest path of a whole sequence; a stream takes the cheapest up to now. All costs are in
 body heights.
 """
@@ -20,8 +21,9 @@ from model.skeleton import Skeleton
 
 CHANGE_COST = 0.05
 """Mean movement that a change must save."""
-SWAPPED_COST = 0.004
-"""For each swapped frame and limb."""
+SWAPPED_COST = 0.001
+"""For each swapped frame and limb: a swap of a second and a half in a hundred frames is undone, and
+a doubtful one is not."""
 CONTRADICTION_COST = 0.02
 """Where hips and shoulders, both clearly apart, point opposite ways."""
 MOVEMENT_CAP = 0.5
