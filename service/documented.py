@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from service.npz import MEDIA_TYPE as NPZ
 from service.problems import MEDIA_TYPE
 from service.replies import (
     JobReply,
@@ -13,27 +14,41 @@ from service.replies import (
     Models,
     Problem,
     Ready,
+    StreamsReply,
     Version,
     VideoReply,
 )
 from service.schemas import LiftBody
 
 _MEANINGS = {
-    400: "not JSON, nested absurdly, or a malformed form",
-    404: "there is no such job",
-    409: "it does not fit the state of things: a result that is not there yet, or an "
-    "Idempotency-Key of another video",
+    400: "not JSON, nested absurdly, not npz, or a malformed form",
+    404: "there is no such job or stream",
+    409: "it does not fit the state of things: a result that is not there yet, an Idempotency-Key "
+    "of another video, or frames or options that a stream does not go on with",
     410: "cancelled or expired",
     408: "the body stopped arriving",
     413: "too large or too long",
     415: "not a video, or not multipart/form-data",
     500: "the service failed, or the worker at work on the video was lost",
     422: "a value that does not fit, or a video of which no frame can be read",
+    429: "as many streams are open as may be; see Retry-After",
     503: "not ready, or as much waits as may wait; see Retry-After",
 }
 _LATER = {
     "model": JobReply,
     "description": "not ready within the wait; Location tells where the job is followed",
+}
+_NPZ_BODY = {
+    "type": "string",
+    "format": "binary",
+    "description": "the same fields as arrays of an npz file: keypoints (T, J, 2 or 3) of numbers, "
+    "NaN for a joint not seen; image_size (2,); every other field one value",
+}
+_NPZ_REPLY = {
+    "type": "string",
+    "format": "binary",
+    "description": "for `Accept: application/x-npz`: the same fields as arrays of an npz file; "
+    "model is name and version, applied a JSON object, a joint not seen NaN",
 }
 _FORM = {
     "type": "object",
@@ -74,10 +89,26 @@ def _body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
 
 
+def _or_npz(route: dict[str, Any]) -> dict[str, Any]:
+    """The reply may be asked for as arrays, too."""
+    route["responses"][200]["content"] = {NPZ: {"schema": _NPZ_REPLY}}
+    return route
+
+
 LIFT = {
-    **_route("lifting", LiftReply, 400, 408, 413, 422, 503),
-    "openapi_extra": _body("application/json", LiftBody.model_json_schema()),
+    **_or_npz(_route("lifting", LiftReply, 400, 408, 409, 413, 422, 429, 503)),
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": LiftBody.model_json_schema()},
+                NPZ: {"schema": _NPZ_BODY},
+            },
+        }
+    },
 }
+STREAMS = _route("lifting", StreamsReply, 422)
+STREAM_END = _or_npz(_route("lifting", LiftReply, 404, 409, 422, 503))
 VIDEO = _answers_later(
     {
         **_route("lifting", VideoReply, 400, 408, 409, 410, 413, 415, 422, 500, 503),

@@ -5,6 +5,7 @@ PoseError
 │   ├── InvalidFields   several values at once, each with its place
 │   ├── NotJson         a body that is not JSON, or nested absurdly
 │   ├── BadForm         a multipart body that breaks its own rules
+│   ├── NotNpz          a body that is not an npz file
 │   ├── NotMultipart    a body of another type where multipart/form-data is wanted
 │   └── OverLimit       a video that takes more memory or time than a job may
 ├── Stalled             the client stopped sending
@@ -13,6 +14,7 @@ PoseError
 ├── Gone                it was here, and has expired
 ├── Conflict            it does not fit the state of things
 ├── Overloaded          as much waits as may wait
+│   └── TooManyStreams  as many streams are open as may be
 ├── StorageFull         no room on the disk
 ├── NotReady            the model is not loaded and warm yet
 ├── WorkerLost          a worker process ended, or stopped working
@@ -44,6 +46,10 @@ class InvalidFields(InvalidInput):
 
 class NotJson(InvalidInput):
     """The body is not JSON."""
+
+
+class NotNpz(InvalidInput):
+    """The body is not an npz file, or a damaged one."""
 
 
 class BadForm(InvalidInput):
@@ -84,6 +90,10 @@ class Overloaded(PoseError):
     def __init__(self, message: str, retry_after_s: int):
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class TooManyStreams(Overloaded):
+    """As many streams are open as may be."""
 
 
 class StorageFull(PoseError):

@@ -34,7 +34,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 def problem_response(error: PoseError) -> Response:
     found = problem(error)
     headers = {}
-    if found["status"] == 503:
+    if found["status"] in (429, 503):
         headers["retry-after"] = str(getattr(error, "retry_after_s", RETRY_AFTER_S))
     return _response(found, headers)
 

@@ -5,13 +5,14 @@ over one array. Only where that finds something wrong are the values walked one 
 place of the first fault.
 """
 
+from collections.abc import Sized
 from itertools import chain
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model import MAX_COORDINATE_PX, InvalidInput, KeypointSequence, Skeleton, TooLarge
+from model import MAX_COORDINATE_PX, InvalidInput, Skeleton, TooLarge
 from service.errors import place
 
 FIELD = "keypoints"
@@ -20,13 +21,14 @@ Arrays = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def read_keypoints(value: object, skeleton: Skeleton, max_frames: int) -> Arrays:
-    """T frames of J rows [x, y], [x, y, score] or null; a frame may be null -> xy (T, J, 2) px and
-    score (T, J), 0 for null and 1 where no score is given. Raises InvalidInput with the place of
-    the first fault, and TooLarge."""
+    """T frames of J rows [x, y], [x, y, score] or null, a frame may be null; or an array (T, J, 2
+    or 3), NaN for null -> xy (T, J, 2) px and score (T, J), 0 for null and 1 where no score is
+    given. Raises InvalidInput with the place of the first fault, and TooLarge."""
+    if isinstance(value, np.ndarray):
+        return _read_array(value, skeleton, max_frames)
     if not isinstance(value, list) or not value:
         _fault((), f"expected a list of one frame or more, got {_shown(value)}")
-    if len(value) > max_frames:
-        raise TooLarge(f"at most {max_frames} frames a request, got {len(value)}", (FIELD,))
+    _check_length(value, max_frames)
     joints = len(skeleton.joints)
     found = _arrays(value, joints)
     if found is None:
@@ -34,6 +36,30 @@ def read_keypoints(value: object, skeleton: Skeleton, max_frames: int) -> Arrays
         raise AssertionError("the fast check and the walk disagree")
     xy, score = found
     return xy.reshape(-1, joints, 2), score.reshape(-1, joints)
+
+
+def _check_length(frames: Sized, max_frames: int) -> None:
+    if len(frames) > max_frames:
+        raise TooLarge(f"at most {max_frames} frames a request, got {len(frames)}", (FIELD,))
+
+
+def _read_array(rows: NDArray[Any], skeleton: Skeleton, max_frames: int) -> Arrays:
+    joints = len(skeleton.joints)
+    if rows.dtype.kind not in "fiu":
+        _fault((), f"expected an array of numbers, got {rows.dtype}")
+    if rows.ndim != 3 or rows.shape[1] != joints or rows.shape[2] not in (2, 3) or not len(rows):
+        _fault((), f"{skeleton.name} is (frames, {joints}, 2 or 3), got {rows.shape}")
+    _check_length(rows, max_frames)
+    rows = rows.astype(np.float64)
+    seen = ~np.isnan(rows).any(axis=-1)
+    rows[~seen] = 0
+    good = np.abs(rows) <= MAX_COORDINATE_PX
+    good[..., 2:] = (rows[..., 2:] >= 0) & (rows[..., 2:] <= 1)
+    if not good.all():
+        t, j = (int(i) for i in np.argwhere(~good)[0, :2])
+        _find_row_fault(rows[t, j].tolist(), (t, j))
+    score = rows[..., 2] if rows.shape[2] == 3 else seen.astype(np.float64)
+    return rows[..., :2], score
 
 
 def _arrays(frames: list[Any], joints: int) -> Arrays | None:
@@ -121,12 +147,12 @@ def _shown(value: object) -> str:
     return names[value] if value is None or isinstance(value, bool) else str(value)
 
 
-def write_keypoints(sequence: KeypointSequence) -> Any:
-    """T frames of J rows [x, y, score], or null for a joint not seen, as orjson takes them."""
-    rows = sequence.rows
-    seen = sequence.confidence > 0
+def write_keypoints(rows: NDArray[np.float32]) -> Any:
+    """(T, J, 3) x, y, score -> T frames of J rows, or null for a joint not seen, as orjson takes
+    them."""
+    seen = rows[..., 2] > 0
     if seen.all():
-        return rows
+        return np.ascontiguousarray(rows)
     return [
         frame if whole else [row if one else None for row, one in zip(frame, joints, strict=True)]
         for frame, joints, whole in zip(rows, seen.tolist(), seen.all(axis=1), strict=True)

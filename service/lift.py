@@ -1,4 +1,4 @@
-"""POST /lift: one person's 2D keypoints in, 3D poses out."""
+"""POST /lift: one person's 2D keypoints in, 3D poses out; whole, or as a stream."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,16 +6,17 @@ from typing import ParamSpec, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from service import documented
+from service import documented, npz
 from service.bodies import read_body
 from service.door import while_wanted
 from service.lifting import lift_request
 from service.queries import no_options
 from service.running import Running, TheService
-from service.schemas import LiftResult, dump, lift_document, read_lift
+from service.schemas import LiftRequest, LiftResult, dump, lift_asked, lift_document, read_lift
+from service.settings import Settings
 
 router = APIRouter(dependencies=[Depends(no_options)])
-Asked = ParamSpec("Asked")
+Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 INLINE_BYTES = 40_000
@@ -28,26 +29,60 @@ async def post_lift(request: Request, service: TheService) -> Response:
     settings = service.settings
     with service.lifts.enter():
         body = await read_body(request, settings.max_body_bytes, settings.upload_stall_s)
-        reply = await while_wanted(_answer(body, service), request.receive)
-    return Response(reply, media_type="application/json")
+        large = len(body) > INLINE_BYTES
+        asked = await _run(large, _read, request, body, settings)
+        if asked.stream is None:
+            result = await while_wanted(_lift(asked, service), request.receive)
+        else:
+            # carried out even if the client leaves: the stream goes on from known frames
+            result = await service.streams.push(asked.stream, asked)
+        service.telemetry.lifted(len(result.frames))
+        return await _run(large, _reply, request, result)
 
 
-async def _answer(body: bytes, service: Running) -> bytes:
-    large = len(body) > INLINE_BYTES
-    asked = await _run(large, read_lift, body, service.settings.max_frames)
-    lifter = await service.lifters.loaded(asked.model)
-    result = await service.batcher.submit(lifter, lift_request(asked, lifter), live=False)
-    service.telemetry.lifted(len(result.poses))
-    return await _run(large, _written, result)
+@router.get("/streams", **documented.STREAMS)
+async def get_streams(service: TheService) -> Response:
+    """The streams that are open."""
+    return Response(dump({"streams": service.streams.documents()}), media_type="application/json")
+
+
+@router.delete("/streams/{id}", **documented.STREAM_END)
+async def delete_stream(request: Request, service: TheService, id: str) -> Response:
+    """End a stream: the poses that are still owed."""
+    result = await service.streams.end(id)
+    service.telemetry.lifted(len(result.frames))
+    return _reply(request, result)
 
 
 async def _run(
-    large: bool, work: Callable[Asked, Result], *args: Asked.args, **kwargs: Asked.kwargs
+    large: bool,
+    work: Callable[Arguments, Result],
+    *args: Arguments.args,
+    **kwargs: Arguments.kwargs,
 ) -> Result:
     if large:
         return await asyncio.to_thread(work, *args, **kwargs)
     return work(*args, **kwargs)
 
 
-def _written(result: LiftResult) -> bytes:
-    return dump(lift_document(result))
+def _read(request: Request, body: bytes, settings: Settings) -> LiftRequest:
+    if npz.MEDIA_TYPE in _media_types(request, "content-type"):
+        arrays = npz.read_npz(body, settings.max_body_bytes)
+        return lift_asked(arrays, settings.max_frames)
+    return read_lift(body, settings.max_frames)
+
+
+async def _lift(asked: LiftRequest, service: Running) -> LiftResult:
+    lifter = await service.lifters.loaded(asked.model)
+    return await service.batcher.submit(lifter, lift_request(asked, lifter), live=False)
+
+
+def _reply(request: Request, result: LiftResult) -> Response:
+    if npz.MEDIA_TYPE in _media_types(request, "accept"):
+        return Response(npz.write_npz(result), media_type=npz.MEDIA_TYPE)
+    return Response(dump(lift_document(result)), media_type="application/json")
+
+
+def _media_types(request: Request, header: str) -> set[str]:
+    given = request.headers.get(header, "").lower().split(",")
+    return {one.partition(";")[0].strip() for one in given}

@@ -12,14 +12,17 @@ def lift_request(asked: LiftRequest, lifter: Lifter) -> Lifting[LiftResult]:
     poses = yield from lifter.lifting(sequence, asked.options)
     return LiftResult(
         model=(lifter.name, lifter.version),
-        keypoints=sequence,
-        poses=smooth(poses, asked.smoothing),
-        applied=_applied(asked, lifter),
-        warnings=tuple(_warnings(asked.sequence, lifter)),
+        fps=sequence.fps,
+        frames=np.arange(len(sequence)),
+        final=np.ones(len(sequence), np.bool_),
+        keypoints=sequence.rows,
+        xyz=smooth(poses, asked.smoothing).xyz,
+        applied=applied(asked, lifter),
+        warnings=tuple(warnings(asked.sequence, lifter)),
     )
 
 
-def _applied(asked: LiftRequest, lifter: Lifter) -> dict[str, object]:
+def applied(asked: LiftRequest, lifter: Lifter) -> dict[str, object]:
     options = asked.options
     assumed_px = max(asked.sequence.image_size) if lifter.info.normalisation == "person" else None
     return {
@@ -32,14 +35,14 @@ def _applied(asked: LiftRequest, lifter: Lifter) -> dict[str, object]:
     }
 
 
-def _warnings(sequence: KeypointSequence, lifter: Lifter) -> list[str]:
-    warnings = []
+def warnings(sequence: KeypointSequence, lifter: Lifter) -> list[str]:
+    found = []
     if not lifter.info.covers(sequence.fps):
         low, high = lifter.info.fps
-        warnings.append(
+        found.append(
             f"the model was trained for {low:g}-{high:g} frames/s, these are {sequence.fps:.4g}"
         )
     empty = int(np.count_nonzero(~(sequence.confidence > 0).any(axis=1)))
     if empty:
-        warnings.append(f"no joint is seen in {empty} of {len(sequence)} frames: poses are guessed")
-    return warnings
+        found.append(f"no joint is seen in {empty} of {len(sequence)} frames: poses are guessed")
+    return found

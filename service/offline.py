@@ -30,6 +30,8 @@ def lift(keypoints: Path, output: Path, given: Given) -> int:
     check_output(output)
     settings = read_settings()
     asked, guessed = read_request(keypoints, given, settings.max_frames)
+    if asked.stream is not None:
+        raise InvalidInput("a stream is the server's; leave `stream` away", ("stream",))
     lifter = Lifters(settings).get(asked.model)
     result = carry_out(lift_request(asked, lifter), lifter.run_pass)
     result = replace(result, warnings=(*guessed, *result.warnings))

@@ -22,12 +22,14 @@ from service.errors import (
     NotFound,
     NotJson,
     NotMultipart,
+    NotNpz,
     NotReady,
     OverLimit,
     Overloaded,
     Refused,
     Stalled,
     StorageFull,
+    TooManyStreams,
     WorkerLost,
 )
 
@@ -42,6 +44,7 @@ class Kind(NamedTuple):
 
 STATUS: Mapping[type[Exception], Kind] = {
     NotJson: Kind(400, "Not JSON"),
+    NotNpz: Kind(400, "Not npz"),
     BadForm: Kind(400, "Malformed multipart body"),
     NotFound: Kind(404, "Not Found"),
     Stalled: Kind(408, "Nothing received"),
@@ -54,6 +57,7 @@ STATUS: Mapping[type[Exception], Kind] = {
     OverLimit: Kind(422, "Over the limit of a job"),
     UnknownName: Kind(422, "Unknown name"),
     InvalidInput: Kind(422, "Invalid value"),
+    TooManyStreams: Kind(429, "Too many streams"),
     Abandoned: Kind(499, "Client left"),
     PoseError: Kind(500, "Internal error"),
     WorkerLost: Kind(500, "Worker lost"),

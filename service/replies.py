@@ -45,8 +45,28 @@ class LiftReply(BaseModel):
     poses: Poses
     keypoints: Keypoints
     final: Annotated[list[bool], Field(description="whether each pose is the answer of record")]
+    delay_frames: Annotated[
+        int | None, Field(description="of a stream: final answers come so many frames late")
+    ] = None
+    delay_s: Annotated[float | None, Field(description="of a stream: the same in s")] = None
     applied: Applied
     warnings: Warnings
+
+
+class OpenStream(BaseModel):
+    """A stream over POST /lift."""
+
+    id: str
+    model: str
+    skeleton: str
+    image_size: list[int]
+    fps: float
+    frames: Annotated[int, Field(description="taken so far: the next first_frame")]
+    idle_s: Annotated[float, Field(description="since its last request")]
+
+
+class StreamsReply(BaseModel):
+    streams: list[OpenStream]
 
 
 class VideoFacts(BaseModel):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from model import InvalidInput, VideoResult, write_motion, written_whole
+from model import H36M17, InvalidInput, VideoResult, write_motion, written_whole
 from service.schemas import LiftResult, dump, lift_document, video_document
 
 SUFFIXES = (".json", ".npz")
@@ -29,11 +29,11 @@ def write_lift(result: LiftResult, path: Path) -> None:
     with written_whole(path) as part, part.open("wb") as file:
         np.savez_compressed(
             file,
-            frames=np.arange(len(result.poses)),
-            keypoints=result.keypoints.rows,
-            poses=result.poses.xyz,
-            fps=result.poses.fps,
-            joints=np.array(result.poses.skeleton.joints),
+            frames=result.frames,
+            keypoints=result.keypoints,
+            poses=result.xyz,
+            fps=result.fps,
+            joints=np.array(H36M17.joints),
             model=np.array(result.model),
         )
 

@@ -13,6 +13,7 @@ from service.errors import NotReady
 from service.jobs import Jobs
 from service.lifters import Lifters
 from service.settings import Settings
+from service.streams import Streams
 from service.telemetry import Telemetry
 
 _log = logging.getLogger("poselift")
@@ -31,6 +32,12 @@ class Running:
             tokens=settings.batch_tokens,
             liftings=settings.max_liftings,
             telemetry=self.telemetry,
+        )
+        self.streams = Streams(
+            self.lifters,
+            self.batcher,
+            most=settings.max_streams,
+            idle_s=settings.stream_idle_s,
         )
         self.jobs = Jobs(settings, self.telemetry)
         self._trouble: str | None = "the model is being loaded and warmed up"

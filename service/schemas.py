@@ -1,15 +1,17 @@
 """The wire: what requests and replies hold, and the way from and to the model's own types."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.json_schema import WithJsonSchema
 
 from model import (
+    H36M17,
     MAX_FPS,
     MAX_IMAGE_SIDE_PX,
     SKELETONS,
@@ -17,7 +19,6 @@ from model import (
     KeypointSequence,
     LiftOptions,
     PersonMotion,
-    PoseSequence,
     VideoResult,
     skeleton_named,
 )
@@ -40,12 +41,13 @@ HeightM = Annotated[
 ]
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """JSON knows one kind of number: 1920.0 is whole."""
     return int(value) if type(value) is float and value.is_integer() else value
 
 
-Side = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=MAX_IMAGE_SIDE_PX)]
+Side = Annotated[int, BeforeValidator(whole), Field(ge=1, le=MAX_IMAGE_SIDE_PX)]
+Count = Annotated[int, BeforeValidator(whole), Field(ge=0, le=2**53)]
 _Number = {"type": "number"}
 _Row = {"type": ["array", "null"], "items": _Number, "minItems": 2, "maxItems": 3}
 _Frames = {
@@ -76,32 +78,80 @@ class LiftBody(BaseModel):
     smoothing: Smoothing = "none"
     focal_px: FocalPx = None
     height_m: HeightM = None
+    stream: Annotated[
+        str | None,
+        Field(
+            pattern="^[A-Za-z0-9._-]{1,64}$",
+            description="a name of your own: these frames follow those sent under it before",
+        ),
+    ] = None
+    first_frame: Annotated[
+        Count | None,
+        Field(description="of a stream: the number of the first frame; none: the next"),
+    ] = None
+    lookahead: Annotated[
+        Count | None,
+        Field(
+            description="of a stream: also answer each frame so many frames after it, before its "
+            "window is complete; 0 at once; none: final answers alone",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)
 class LiftRequest:
-    """A checked POST /lift; `model` is None for the default one."""
+    """A checked POST /lift.
+
+    `model` is None for the default one. `stream`, `first_frame` and `lookahead` are None where they
+    are not given; `given` holds all values that are, by their names, but keypoints, stream and
+    first_frame.
+    """
 
     sequence: KeypointSequence
     model: str | None
     options: LiftOptions
     smoothing: str
+    stream: str | None = None
+    first_frame: int | None = None
+    lookahead: int | None = None
+    given: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Delay:
+    """Of a stream: from a frame to its final answer."""
+
+    frames: int
+    seconds: float
 
 
 @dataclass(frozen=True)
 class LiftResult:
-    """What POST /lift answers: the 2D as lifted (H36M-17), a pose for each frame, and how."""
+    """What POST /lift answers.
+
+    frames (n,) and final (n,) say which frame each answer belongs to, and whether it is the answer
+    of record; keypoints (n, 17, 3) are the 2D as lifted, H36M-17: x, y px and score; xyz
+    (n, 17, 3) m; delay is None but for a stream.
+    """
 
     model: tuple[str, str]
-    keypoints: KeypointSequence
-    poses: PoseSequence
+    fps: float
+    frames: NDArray[np.int64]
+    final: NDArray[np.bool_]
+    keypoints: NDArray[np.float32]
+    xyz: NDArray[np.float32]
     applied: Mapping[str, object]
     warnings: tuple[str, ...]
+    delay: Delay | None = None
 
 
 def read_lift(body: bytes, max_frames: int) -> LiftRequest:
     """Parse and check a POST /lift; raises NotJson, TooLarge and InvalidInput with the place."""
-    document = _parse(body)
+    return lift_asked(parse_object(body, "the body"), max_frames)
+
+
+def lift_asked(document: Mapping[str, Any], max_frames: int) -> LiftRequest:
+    """Check what a POST /lift holds; raises TooLarge and InvalidInput with the place."""
     unknown = [name[:80] for name in document if name not in LiftBody.model_fields]
     if unknown:
         raise InvalidInput(f"unknown field {unknown[0]!r}, not ignored", (unknown[0],))
@@ -109,6 +159,9 @@ def read_lift(body: bytes, max_frames: int) -> LiftRequest:
         fields = LiftBody.model_validate(document)
     except ValidationError as error:
         raise invalid_fields(error.errors()) from error
+    for name in ("first_frame", "lookahead"):
+        if fields.stream is None and getattr(fields, name) is not None:
+            raise InvalidInput(f"{name} goes with stream, which is not given", (name,))
     skeleton = skeleton_named(fields.skeleton)
     xy, score = read_keypoints(fields.keypoints, skeleton, max_frames)
     width, height = fields.image_size
@@ -116,32 +169,50 @@ def read_lift(body: bytes, max_frames: int) -> LiftRequest:
         xy.astype(np.float32), score.astype(np.float32), (width, height), fields.fps, skeleton
     )
     options = LiftOptions(fields.readout, fields.flip, fields.focal_px, fields.height_m)
-    return LiftRequest(sequence, fields.model, options, fields.smoothing)
+    return LiftRequest(
+        sequence=sequence,
+        model=fields.model,
+        options=options,
+        smoothing=fields.smoothing,
+        stream=fields.stream,
+        first_frame=fields.first_frame,
+        lookahead=fields.lookahead,
+        given=_given(fields),
+    )
 
 
-def _parse(body: bytes) -> dict[str, Any]:
+def _given(fields: LiftBody) -> dict[str, object]:
+    """What a stream's later requests may repeat, and may not change."""
+    given = fields.model_dump(exclude={"keypoints", "stream", "first_frame"}, exclude_none=True)
+    return {name: value for name, value in given.items() if name in fields.model_fields_set}
+
+
+def parse_object(text: bytes | str, name: str) -> dict[str, Any]:
+    """One JSON object; raises NotJson and InvalidInput."""
     try:
-        document = orjson.loads(body)
+        document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         # 1e999 is JSON, but no number that a computer holds
         if "infinity" in error.msg:
             raise InvalidInput(f"a number is out of range ({error})") from error
-        raise NotJson(f"the body is not JSON: {error}") from error
+        raise NotJson(f"{name} is not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise InvalidInput("the body is one JSON object")
+        raise InvalidInput(f"{name} is one JSON object")
     return document
 
 
 def lift_document(result: LiftResult) -> dict[str, Any]:
     """The reply of POST /lift; orjson writes its arrays."""
     name, version = result.model
+    delay = result.delay
     return {
         "model": {"name": name, "version": version},
-        "skeleton": result.poses.skeleton.name,
-        "frames": list(range(len(result.poses))),
-        "poses": np.ascontiguousarray(result.poses.xyz),
+        "skeleton": H36M17.name,
+        "frames": result.frames,
+        "poses": np.ascontiguousarray(result.xyz),
         "keypoints": write_keypoints(result.keypoints),
-        "final": [True] * len(result.poses),
+        "final": result.final,
+        **({"delay_frames": delay.frames, "delay_s": delay.seconds} if delay else {}),
         "applied": dict(result.applied),
         "warnings": list(result.warnings),
     }
@@ -166,7 +237,7 @@ def _person_document(person: PersonMotion) -> dict[str, Any]:
         "id": person.id,
         "frames": person.frames,
         "times_s": person.times_s,
-        "keypoints": write_keypoints(person.keypoints),
+        "keypoints": write_keypoints(person.keypoints.rows),
         "poses": np.ascontiguousarray(person.poses.xyz),
     }
 

@@ -65,6 +65,12 @@ class Settings(BaseSettings):
             "the answer; more get 503.",
         ),
     ] = 64
+    max_streams: Annotated[
+        int, Field(ge=1, le=100_000, description="Streams over POST /lift at once; more get 429.")
+    ] = 256
+    stream_idle_s: Annotated[
+        float, Field(gt=0, le=86_400, description="A stream without requests for so long ends.")
+    ] = 60
     videos_at_once: Annotated[
         int, Field(ge=1, le=256, description="Worker processes: videos worked on at once.")
     ] = max(1, os.cpu_count() or 1)

@@ -97,6 +97,8 @@ def test_every_route_of_the_contract_is_described(openapi: dict[str, Any]) -> No
     }
     assert described == {
         ("POST", "/lift"),
+        ("GET", "/streams"),
+        ("DELETE", "/streams/{id}"),
         ("POST", "/video"),
         ("GET", "/jobs"),
         ("GET", "/jobs/{id}"),

@@ -104,7 +104,7 @@ def test_what_is_written_reads_back(rng: np.random.Generator) -> None:
     score[2], score[4, 3], score[4, 9] = 0, 0, 0
     xy = rng.uniform(-50, 2000, (6, 17, 2)).astype(np.float32)
     sequence = KeypointSequence(xy, score, (1920, 1080), 50.0, H36M17)
-    document = orjson.dumps(write_keypoints(sequence), option=orjson.OPT_SERIALIZE_NUMPY)
+    document = orjson.dumps(write_keypoints(sequence.rows), option=orjson.OPT_SERIALIZE_NUMPY)
     written = orjson.loads(document)
     assert written[2] == [None] * 17
     assert [j for j, row in enumerate(written[4]) if row is None] == [3, 9]

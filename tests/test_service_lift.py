@@ -1,6 +1,7 @@
 """POST /lift through a real server: the same poses as the library, and every bad input refused."""
 
 import json
+import re
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -201,7 +202,10 @@ BAD_VALUES: dict[str, tuple[Callable[[Body], object], list[str | int]]] = {
     "unknown model": (setting("model", "poseformer-99"), ["model"]),
     "path as model": (setting("model", "../weights/poseformer-27"), ["model"]),
     "number as model": (setting("model", 27), ["model"]),
-    "unknown field": (setting("stream", "a"), ["stream"]),
+    "unknown field": (setting("room", "a"), ["room"]),
+    "stream with a space": (setting("stream", "a b"), ["stream"]),
+    "stream too long": (setting("stream", "a" * 65), ["stream"]),
+    "first frame alone": (setting("first_frame", 3), ["first_frame"]),
     "image side 0": (setting("image_size", [0, 720]), ["image_size", 0]),
     "image side negative": (setting("image_size", [1280, -720]), ["image_size", 1]),
     "image side too long": (setting("image_size", [65537, 720]), ["image_size", 0]),
@@ -330,3 +334,22 @@ def test_more_than_may_wait_are_sent_away_for_now(small_server: httpx.Client) ->
         assert int(busy.headers["retry-after"]) > 0
         assert busy.json()["title"] == "Overloaded"
     until(lambda: small_server.post("/lift", json=valid_body()), 200)
+
+
+def clients_who_left(server: httpx.Client) -> float:
+    counted = r'requests_total{method="POST",path="/lift",status="499"} (\S+)'
+    found = re.search(counted, server.get("/metrics").text)
+    return float(found[1]) if found else 0.0
+
+
+def test_lifting_ends_when_its_client_has_left(server: httpx.Client) -> None:
+    """Long before it would have been done."""
+    left = clients_who_left(server)
+    content = json.dumps(valid_body(20_000)).encode()
+    head = f"POST /lift HTTP/1.1\r\nHost: a\r\nContent-Length: {len(content)}\r\n\r\n"
+    url = server.base_url
+    with socket.create_connection((url.host, url.port or 80)) as leaving:
+        leaving.sendall(head.encode() + content)
+        until_busy(server)
+    until(lambda: httpx.Response(200 if clients_who_left(server) > left else 404), 200)
+    assert "poselift_liftings_waiting 0.0" in server.get("/metrics").text

@@ -1,5 +1,6 @@
 """Whatever a POST /lift holds, it can be lifted, or an error names the place that does not fit."""
 
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,6 +26,9 @@ VALID: dict[str, Any] = {
     "smoothing": "none",
     "focal_px": None,
     "height_m": None,
+    "stream": None,
+    "first_frame": None,
+    "lookahead": None,
 }
 odd = st.recursive(
     st.one_of(
@@ -61,12 +65,20 @@ def faulty(body: dict[str, Any]) -> set[str]:
         "focal_px": body.get("focal_px") is None or is_number(body["focal_px"], 1, 1e7),
         "height_m": body.get("height_m") is None or is_number(body["height_m"], 0.3, 3.0),
     }
+    stream = body.get("stream")
+    allowed["stream"] = stream is None or bool(
+        type(stream) is str and re.fullmatch("[A-Za-z0-9._-]{1,64}", stream)
+    )
+    for name in ("first_frame", "lookahead"):
+        value = body.get(name)
+        whole = is_number(value, 0, 2**53) and value == int(value)
+        allowed[name] = value is None or (whole and stream is not None)
     unknown = body.keys() - allowed.keys() - {"keypoints"}
     return unknown | {name for name, good in allowed.items() if not good}
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.dictionaries(st.sampled_from([*VALID, "stream", ""]), odd, max_size=2), st.data())
+@given(st.dictionaries(st.sampled_from([*VALID, ""]), odd, max_size=2), st.data())
 def test_requests_are_allowed_or_refused_as_the_contract_says(
     changes: dict[str, Any], data: st.DataObject
 ) -> None:

@@ -1,0 +1,32 @@
+"""What docs/streaming.md shows over HTTP is what happens."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import orjson
+
+PAGE = (Path(__file__).parent.parent / "docs" / "streaming.md").read_text()
+
+
+def block(language: str, holding: str) -> str:
+    blocks = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    (found,) = [one for one in blocks if holding in one]
+    return found
+
+
+def test_the_stream(server: httpx.Client) -> None:
+    body = orjson.loads(shlex.split(block("sh", "/lift"))[-1])
+    reply = server.post("/lift", json=body).json()
+    assert (reply["frames"], reply["final"], reply["delay_frames"]) == ([0], [False], 13)
+    assert server.delete(f"/streams/{body['stream']}").json()["frames"] == [0]
+
+
+def test_the_arrays(server: httpx.Client) -> None:
+    url = str(server.base_url).rstrip("/")
+    script = block("python", "application/x-npz").replace("http://127.0.0.1:8000", url)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "(100, 17, 3)\n", done.stderr
