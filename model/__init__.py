@@ -16,7 +16,7 @@ from model.errors import (
     UnreadableVideo,
 )
 from model.formats import FORMATS, Format, read_npz, write_motion
-from model.frames import Frame, Video, VideoInfo, open_video
+from model.frames import Frame, Video, VideoInfo, container_of, open_video
 from model.joint_sets import (
     AIC14,
     BLAZEPOSE33,
@@ -133,6 +133,7 @@ __all__ = [
     "WindowStream",
     "calls_at_once",
     "carry_out",
+    "container_of",
     "joint_angles",
     "known_models",
     "lift_video",

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from model import READOUTS, SMOOTHINGS, Given, PoseError
+from model import FORMATS, READOUTS, SMOOTHINGS, Given, PoseError
 from service.bench.peers import Peers
 
 TRAINING = {
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="say what is installed")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="answer over HTTP"))
-    _add_video(commands.add_parser("video", help="lift every person in a video"))
+    _add_video(commands.add_parser("video", help="lift every person in videos"))
     _add_lift(commands.add_parser("lift", help="lift 2D keypoints from files"))
     _add_bench(commands.add_parser("bench", help="measure this machine, beside the alternatives"))
     for name, meaning in TRAINING.items():
@@ -74,9 +74,20 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
 
 
 def _add_video(video: argparse.ArgumentParser) -> None:
-    video.add_argument("video", type=Path, help="the video file")
-    video.add_argument("-o", "--output", type=Path, help="the poses: a .json or .npz file")
-    video.add_argument("--overlay", type=Path, help="the video with its poses drawn: an .mp4 file")
+    video.add_argument(
+        "videos", nargs="+", metavar="VIDEO", help="a file, a folder of videos, or an http(s) URL"
+    )
+    video.add_argument(
+        "-o", "--output", type=Path, help="a folder for the results; of one video, also a file"
+    )
+    video.add_argument(
+        "--format",
+        metavar="NAME,...",
+        help="what to write into the folder: json (the default), overlay, " + ", ".join(FORMATS),
+    )
+    video.add_argument("--overlay", type=Path, help="one video with its poses drawn: an .mp4 file")
+    video.add_argument("--overwrite", action="store_true", help="make anew what is there already")
+    video.add_argument("--server", metavar="URL", help="let a running service do the work")
     video.add_argument("--detector", help="the 2D detector (POSELIFT_DETECTOR)")
     video.add_argument("--model", help="a model of the weights folder (POSELIFT_MODEL)")
     video.add_argument("--readout", choices=READOUTS, default="centre")
@@ -134,7 +145,7 @@ def _serve(asked: argparse.Namespace) -> int:
 
 
 def _video(asked: argparse.Namespace) -> int:
-    from service.offline import video
+    from service.batch import video
 
     return video(asked)
 
