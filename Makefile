@@ -24,14 +24,15 @@ OTHER_RUNTIME := $(if $(filter gpu,$(RUNTIME)),cpu,gpu)
 # Stamps: what of pyproject.toml is installed in $(VENV).
 SERVE := $(VENV)/.serve-$(RUNTIME)
 EVERYTHING := $(VENV)/.everything-$(RUNTIME)
+MMPOSE := $(VENV)/.mmpose-$(RUNTIME)
 ifneq ($(shell [ -x $(BIN)/python ] && echo there),there)
-.PHONY: $(SERVE) $(EVERYTHING)
+.PHONY: $(SERVE) $(EVERYTHING) $(MMPOSE)
 endif
 
-.PHONY: help run setup test check clean
+.PHONY: help run setup test check mmpose test-mmpose clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  Options: PORT=9000 HOST=0.0.0.0 DEVICE=cpu|cuda|cuda:1, PYTHON=/path/to/python3.12,'
 	@echo '  and ARGS="..." for what follows poselift serve or pytest.'
@@ -50,16 +51,24 @@ check: $(EVERYTHING)  ## lint, format and types
 	@$(BIN)/python -m ruff format --check
 	@$(BIN)/python -m mypy
 
+mmpose: $(MMPOSE)  ## add MMPose, for POSELIFT_DETECTOR=mmpose (docs/detectors.md)
+
+test-mmpose: $(MMPOSE)  ## run the tests of the detectors with MMPose in place
+	@$(BIN)/python -m pytest tests/test_mmpose.py tests/test_detectors.py $(ARGS)
+
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 comma := ,
 
 $(SERVE): pyproject.toml
-	@$(call install,$(RUNTIME),$(SERVE))
+	@$(call install,$(RUNTIME),$(SERVE),detector)
 
 $(EVERYTHING): pyproject.toml
-	@$(call install,$(RUNTIME)$(comma)train$(comma)test$(comma)dev,$(SERVE) $(EVERYTHING))
+	@$(call install,$(RUNTIME)$(comma)train$(comma)test$(comma)dev,$(SERVE) $(EVERYTHING),detector)
+
+$(MMPOSE): pyproject.toml
+	@$(call install,$(RUNTIME)$(comma)train$(comma)test$(comma)dev$(comma)mmpose,$(SERVE) $(EVERYTHING) $@,detector mmpose)
 
 # Sets `python` to one that can make an environment here, or ends with the reason why none can.
 # Each candidate is run, because a name on the PATH (a version manager's, say) may not start.
@@ -81,7 +90,8 @@ define find_python
 	fi
 endef
 
-# install(extras, stamps) brings $(VENV) to what pyproject.toml says. The file `installing` names
+# install(extras, stamps, groups) brings $(VENV) to what pyproject.toml says; the groups are
+# dependency groups that are installed without their own dependencies. The file `installing` names
 # the process at work. Found without that process, it tells of an installation that was cut short
 # and may have left packages that pip takes for whole: the environment is then made anew. pip ends
 # with 1 when it gave up in good order (no network, say): what was there before is still whole.
@@ -108,7 +118,8 @@ define install
 		pip uninstall -q -y onnxruntime onnxruntime-gpu; \
 	fi; \
 	pip install $$quiet --no-warn-conflicts -e '.[$(1)]'; \
-	pip install $$quiet --no-deps $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open( \
-		"pyproject.toml", "rb"))["dependency-groups"]["detector"])'); \
+	pip install $$quiet --no-deps $$($(BIN)/python -c 'import tomllib; \
+		groups = tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]; \
+		print(*(pin for group in "$(3)".split() for pin in groups[group]))'); \
 	touch $(2); rm -f $$lock
 endef

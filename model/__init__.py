@@ -2,7 +2,8 @@
 meets them."""
 
 from model.angles import ANGLES, joint_angles
-from model.detectors import DETECTORS, Detector, Person, open_detector
+from model.detectors import Detector, Person, open_detector
+from model.detectors.names import DETECTORS, DetectorName, read_name
 from model.devices import calls_at_once
 from model.errors import (
     DetectorUnavailable,
@@ -93,6 +94,7 @@ __all__ = [
     "WHOLEBODY133",
     "Decode",
     "Detector",
+    "DetectorName",
     "DetectorUnavailable",
     "DeviceUnavailable",
     "Encode",
@@ -144,6 +146,7 @@ __all__ = [
     "read_coco",
     "read_keypoints_npz",
     "read_manifest",
+    "read_name",
     "read_npz",
     "read_openpose",
     "render_overlay",

@@ -52,3 +52,10 @@ def check_provider(device: str, session: onnxruntime.InferenceSession) -> str:
             "are needed (the extra `gpu` brings the last two)"
         )
     return provider
+
+
+def device_of(session: onnxruntime.InferenceSession) -> str:
+    """Where a session really runs: cpu or cuda:N."""
+    if session.get_providers()[0] != CUDA:
+        return "cpu"
+    return f"cuda:{session.get_provider_options()[CUDA]['device_id']}"

@@ -25,7 +25,7 @@ from model.camera import (
     turn_back,
     whole_picture,
 )
-from model.devices import check_provider, execution_providers
+from model.devices import check_provider, device_of, execution_providers
 from model.errors import InvalidInput
 from model.model_files import FRAME_FEATURES, FRAME_JOINTS, ModelInfo, read_model
 from model.passes import (
@@ -116,6 +116,7 @@ class Lifter:
         self.skeleton = H36M17
         self.has_dense = "dense" in info.readouts
         self.provider = provider
+        self.device = device_of(temporal)
         self.tokens_a_pass = tokens_a_pass
         self._spatial = spatial
         self._temporal = temporal

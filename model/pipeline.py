@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.detectors import DETECTORS, Detector, open_detector
+from model.detectors import Detector, open_detector
+from model.detectors.names import read_name
 from model.errors import InvalidInput, UnknownName
 from model.frames import Video, VideoInfo, open_video
 from model.lifter import Lifter, LiftOptions
@@ -55,8 +56,7 @@ class VideoOptions:
     height_m: float | None = None
 
     def __post_init__(self) -> None:
-        if self.detector not in DETECTORS:
-            raise UnknownName("detector", self.detector, DETECTORS)
+        read_name(self.detector)
         if self.smoothing not in SMOOTHINGS:
             raise UnknownName("smoothing", self.smoothing, SMOOTHINGS)
         if not 1 <= self.max_people <= MAX_PEOPLE:
@@ -138,7 +138,10 @@ def lift_video(
     lifter.check(options.lift_options())
     # one place more than asked for shows that there were more people
     places = options.max_people + (options.max_people > 1)
-    with open_video(path) as video, closing(open_detector(options.detector, places)) as detector:
+    with (
+        open_video(path) as video,
+        closing(open_detector(options.detector, places, lifter.device)) as detector,
+    ):
         seen = _watch(video, detector, options, tell)
     return VideoResult(
         video=seen.info,

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from model import FORMATS, MAX_DETECT_EVERY, InvalidInput, UnknownName, VideoOptions
+from model import DETECTORS, FORMATS, MAX_DETECT_EVERY, InvalidInput, UnknownName, VideoOptions
 from service.schemas import FLIP, FocalPx, HeightM, Readout, Smoothing
 
 MAX_LISTED = 1000
@@ -43,7 +43,7 @@ class VideoQuery(BaseModel):
     def options(self, default_detector: str) -> VideoOptions:
         """Raises InvalidInput where a value is beyond what the pipeline takes."""
         return VideoOptions(
-            detector=default_detector if self.detector is None else self.detector,
+            detector=self._detector(default_detector),
             max_people=self.max_people,
             detect_every=self.detect_every,
             smoothing=self.smoothing,
@@ -52,6 +52,14 @@ class VideoQuery(BaseModel):
             focal_px=self.focal_px,
             height_m=self.height_m,
         )
+
+    def _detector(self, default: str) -> str:
+        """Files and addresses are the operator's to name: from a request, only what is known."""
+        if self.detector is None:
+            return default
+        if self.detector not in (default, *DETECTORS):
+            raise UnknownName("detector", self.detector, DETECTORS)
+        return self.detector
 
 
 class JobsQuery(BaseModel):

@@ -8,7 +8,7 @@ from platformdirs import user_state_path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from model import DETECTORS, TOKENS_A_PASS, InvalidInput, UnknownName, weights_folder
+from model import TOKENS_A_PASS, InvalidInput, read_name, weights_folder
 from service.errors import Fault, InvalidFields, invalid_fields
 
 MB = 1_000_000
@@ -39,9 +39,14 @@ class Settings(BaseSettings):
     model: Annotated[
         str, Field(description="The model for requests that name none: a file of the folder.")
     ] = "poseformer-27"
-    detector: Annotated[str, Field(description="The 2D detector for requests that name none.")] = (
-        "mediapipe"
-    )
+    detector: Annotated[
+        str,
+        Field(
+            description="The 2D detector for requests that name none: mediapipe, rtmpose:MODEL, "
+            "mmpose or mmpose:CONFIG,CHECKPOINT (docs/detectors.md). Requests may name the known "
+            "ones; files and addresses are taken from here alone."
+        ),
+    ] = "mediapipe"
 
     lift_threads: Annotated[int, Field(ge=1, le=256, description="Threads of one model call.")] = 1
     lift_workers: Annotated[
@@ -157,8 +162,7 @@ class Settings(BaseSettings):
 
     def check(self) -> None:
         """What the types cannot say; raises InvalidInput."""
-        if self.detector not in DETECTORS:
-            raise UnknownName("detector", self.detector, DETECTORS)
+        read_name(self.detector)
         if not self.weights.is_dir():
             raise InvalidInput(f"POSELIFT_WEIGHTS: no such folder: {self.weights}", ("weights",))
 

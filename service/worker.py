@@ -68,8 +68,8 @@ class Worker:
     def warm_up(self) -> str | None:
         """Load the default model and open the detector; what keeps them from it, or None."""
         try:
-            self._lifters.get()
-            open_detector(self._settings.detector, max_people=1).close()
+            device = self._lifters.get().device
+            open_detector(self._settings.detector, 1, device).close()
         except PoseError as error:
             return str(error)
         return None

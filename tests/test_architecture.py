@@ -29,11 +29,12 @@ TRAINING = [
     [
         (["model"], WEB | TORCH | HEAVY | {"model.training"}),
         (["service.app"], TORCH | HEAVY | {"model.training"}),
+        (["model.detectors.rtmpose", "model.detectors.mmpose"], TORCH | WEB | {"mmpose"}),
         (["service.cli"], TORCH | HEAVY | {"model.training"}),
         (["service.worker"], TORCH | HEAVY | {"model.training", "sqlalchemy"} | WEB - {"service"}),
         (TRAINING, WEB),
     ],
-    ids=["model", "service.app", "service.cli", "service.worker", "model.training"],
+    ids=["model", "service.app", "detectors", "service.cli", "service.worker", "model.training"],
 )
 def test_a_fresh_interpreter_stays_free_of(imported: list[str], unwelcome: set[str]) -> None:
     script = f"import sys; import {', '.join(imported)}; print('\\n'.join(sys.modules))"

@@ -121,7 +121,7 @@ def lift(
     ) -> VideoResult:
         detector = ScriptedDetector(script)
 
-        def open_scripted(name: str, places: int) -> ScriptedDetector:
+        def open_scripted(name: str, places: int, device: str) -> ScriptedDetector:
             assert name == "mediapipe"
             detector.places = places
             return detector
@@ -317,7 +317,7 @@ def test_a_clip_that_breaks_off_is_lifted_as_far_as_it_goes(
     tmp_path: Path, lifter: Lifter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     detector = ScriptedDetector([[walker(100, t)] for t in range(75)])
-    monkeypatch.setattr("model.pipeline.open_detector", lambda name, places: detector)
+    monkeypatch.setattr("model.pipeline.open_detector", lambda name, places, device: detector)
     content = TWO.read_bytes()
     path = tmp_path / "part.mp4"
     path.write_bytes(content[: len(content) * 3 // 4])

@@ -1,16 +1,16 @@
 """A picture -> the 2D keypoints of the people in it."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import InvalidInput, UnknownName
+from model.detectors.names import DetectorName, read_name
+from model.errors import DetectorUnavailable, InvalidInput
 from model.sequences import Float32
 from model.skeleton import Skeleton
-
-DETECTORS = ("mediapipe",)
 
 VISIBLE_SCORE = 0.3
 DUPLICATE_DISTANCE = 0.3
@@ -65,6 +65,9 @@ def _overlap(a: Person, b: Person) -> float:
 class Detector(Protocol):
     """Finds people. It may follow them from picture to picture, so each video or stream opens its
     own, and `time_s` runs forward. Nobody in the picture is an empty list.
+
+    A class of one's own is named `class:PACKAGE.CLASS` and made by CLASS(max_people, device). It
+    needs the three names and `detect`.
     """
 
     @property
@@ -78,15 +81,42 @@ class Detector(Protocol):
         """The people in an upright RGB picture (H, W, 3)."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of what is held, if anything is."""
 
 
-def open_detector(name: str, max_people: int) -> Detector:
-    """The detector of that name; close it after use. Raises UnknownName, DetectorUnavailable."""
+def open_detector(name: str, max_people: int, device: str = "cpu") -> Detector:
+    """The detector of that name (model.detectors.names); close it after use.
+
+    `device` is the lifter's. Raises UnknownName, InvalidInput, DetectorUnavailable,
+    DeviceUnavailable.
+    """
     if max_people < 1:
         raise InvalidInput(f"max_people is 1 or more, got {max_people}", where=("max_people",))
-    if name == "mediapipe":
+    asked = read_name(name)
+    if asked.kind == "mediapipe":
         from model.detectors.mediapipe import MediaPipeDetector
 
         return MediaPipeDetector(max_people)
-    raise UnknownName("detector", name, DETECTORS)
+    if asked.kind == "rtmpose":
+        from model.detectors.rtmpose import open_rtmpose
+
+        return open_rtmpose(asked, max_people, device)
+    if asked.kind == "mmpose":
+        from model.detectors.mmpose import open_mmpose
+
+        return open_mmpose(asked, max_people, device)
+    return _open_class(asked, max_people, device)
+
+
+def _open_class(asked: DetectorName, max_people: int, device: str) -> Detector:
+    module, _, name = asked.model.rpartition(".")
+    try:
+        made = getattr(import_module(module), name)
+    except (ImportError, ValueError, AttributeError) as error:
+        raise DetectorUnavailable(
+            f"the detector class {asked.model} cannot be loaded ({error}); "
+            "it has to lie where Python finds it, see PYTHONPATH"
+        ) from error
+    detector: Detector = made(max_people, device)
+    return detector

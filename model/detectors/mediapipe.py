@@ -14,7 +14,6 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib import import_module, metadata, resources
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -22,12 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.detectors import Person
+from model.detectors.downloads import cache_folder
 from model.detectors.following import PeopleFollower
 from model.errors import DetectorUnavailable
 from model.joint_sets import BLAZEPOSE33
-
-DEFAULT_CACHE = "~/.cache/poselift"
-"""Where the bundle is kept; another folder by the environment's POSELIFT_CACHE."""
 
 _MODELS = (
     # name in the bundle, place in the wheel, mean and spread of the input's pixels (0..255)
@@ -130,17 +127,13 @@ def _open_landmarker(bundle: bytes, mode: str, people: int) -> Any:
             return tasks.vision.PoseLandmarker.create_from_options(options)
     except (RuntimeError, ValueError) as error:
         raise DetectorUnavailable(
-            f"MediaPipe refuses its models ({error}); empty {_cache_folder()} and try again"
+            f"MediaPipe refuses its models ({error}); empty {cache_folder()} and try again"
         ) from error
-
-
-def _cache_folder() -> Path:
-    return Path(os.path.expanduser(os.environ.get("POSELIFT_CACHE") or DEFAULT_CACHE))
 
 
 def _bundle(version: str) -> bytes:
     """The bundle from the cache; built, and kept there if that can be written, the first time."""
-    path = _cache_folder() / f"mediapipe-{version}-pose_landmarker_full.task"
+    path = cache_folder() / f"mediapipe-{version}-pose_landmarker_full.task"
     try:
         return path.read_bytes()
     except OSError:

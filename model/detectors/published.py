@@ -1,0 +1,107 @@
+"""Published ONNX models that are known by a short name, and the way from a name to a file.
+
+OpenMMLab publishes no checksums for these archives, so the first download's sha256 is kept and
+every later use is held against it. Where several independent users publish the same sha256, it
+stands here, and the first download is held against that.
+"""
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.detectors.downloads import cached_path, fetched
+from model.errors import DetectorUnavailable, InvalidInput
+from model.whole_file import written_whole
+
+_OPENMMLAB = "https://download.openmmlab.com/mmpose/v1/projects"
+_RTMPOSE = f"{_OPENMMLAB}/rtmposev1/onnx_sdk"
+_RTMO = f"{_OPENMMLAB}/rtmo/onnx_sdk"
+_DWPOSE = "https://huggingface.co/yzd-v/DWPose/resolve/1a7144101628d69ee7a3768d1ee3a094070dc388"
+
+MAX_NETWORK_BYTES = 2 << 30
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where a model is published; its sha256 where that is known."""
+
+    url: str
+    sha256: str = ""
+
+
+POSE_MODELS: Mapping[str, Published] = {
+    "rtmpose-s": Published(
+        f"{_RTMPOSE}/rtmpose-s_simcc-body7_pt-body7_420e-256x192-acd4a1ef_20230504.zip"
+    ),
+    "rtmpose-m": Published(
+        f"{_RTMPOSE}/rtmpose-m_simcc-body7_pt-body7_420e-256x192-e48f03d0_20230504.zip"
+    ),
+    "rtmpose-l": Published(
+        f"{_RTMPOSE}/rtmpose-l_simcc-body7_pt-body7_420e-256x192-4dba18fc_20230504.zip"
+    ),
+    "rtmpose-x": Published(
+        f"{_RTMPOSE}/rtmpose-x_simcc-body7_pt-body7_700e-384x288-71d7b7e9_20230629.zip"
+    ),
+    "rtmpose-l-halpe26": Published(
+        f"{_RTMPOSE}/rtmpose-l_simcc-body7_pt-body7-halpe26_700e-384x288-734182ce_20230605.zip"
+    ),
+    "dwpose-l": Published(
+        f"{_DWPOSE}/dw-ll_ucoco_384.onnx",
+        "724f4ff2439ed61afb86fb8a1951ec39c6220682803b4a8bd4f598cd913b1843",
+    ),
+    "rtmo-s": Published(f"{_RTMO}/rtmo-s_8xb32-600e_body7-640x640-dac2bf74_20231211.zip"),
+    "rtmo-m": Published(f"{_RTMO}/rtmo-m_16xb16-600e_body7-640x640-39e78cc4_20231211.zip"),
+    "rtmo-l": Published(f"{_RTMO}/rtmo-l_16xb16-600e_body7-640x640-b37118ce_20231211.zip"),
+}
+
+BOX_MODELS: Mapping[str, Published] = {
+    "yolox-tiny": Published(f"{_RTMPOSE}/yolox_tiny_8xb8-300e_humanart-6f3252f9.zip"),
+    "yolox-m": Published(f"{_RTMPOSE}/yolox_m_8xb8-300e_humanart-c2c7a14a.zip"),
+    "yolox-x": Published(f"{_RTMPOSE}/yolox_x_8xb8-300e_humanart-a39d44ed.zip"),
+    "yolox-l": Published(
+        f"{_DWPOSE}/yolox_l.onnx",
+        "7860ae79de6c89a3c1eb72ae9a2756c0ccfbe04b7791bb5880afabd97855a411",
+    ),
+}
+
+
+def network_file(asked: str, known: Mapping[str, Published]) -> Path:
+    """The ONNX file that is meant by a short name, a URL (`#sha256=...` holds it to that), or a
+    path; an archive with one ONNX file in it counts as that file.
+
+    Raises InvalidInput where there is no such file, DetectorUnavailable where a download fails.
+    """
+    if asked in known:
+        return _unpacked(fetched(known[asked].url, known[asked].sha256))
+    if asked.startswith(("https://", "http://")):
+        url, _, sha256 = asked.partition("#sha256=")
+        return _unpacked(fetched(url, sha256))
+    path = Path(asked).expanduser()
+    if not path.is_file():
+        raise InvalidInput(
+            f"no such model file: {asked}; known by name: {', '.join(known)}", ("detector",)
+        )
+    return _unpacked(path)
+
+
+def _unpacked(path: Path) -> Path:
+    if not zipfile.is_zipfile(path):
+        return path
+    unpacked = path.with_name(f"{path.name}.onnx")
+    if unpacked.exists() and unpacked.stat().st_mtime_ns >= path.stat().st_mtime_ns:
+        return unpacked
+    with zipfile.ZipFile(path) as archive:
+        inside = [entry for entry in archive.infolist() if entry.filename.endswith(".onnx")]
+        if len(inside) != 1 or inside[0].file_size > MAX_NETWORK_BYTES:
+            raise DetectorUnavailable(
+                f"{path.name}: expected an archive with one ONNX file, found {len(inside)}"
+            )
+        with written_whole(unpacked) as part:
+            part.write_bytes(archive.read(inside[0]))
+    return unpacked
+
+
+def is_here(model: Published) -> bool:
+    """Whether it was downloaded before."""
+    return cached_path(model.url).exists()
