@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from model import Given, carry_out
+from model import Given, InvalidInput, carry_out
 from service.keypoint_files import read_request
 from service.lifters import Lifters
 from service.lifting import lift_request
