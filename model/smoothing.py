@@ -41,21 +41,21 @@ def smooth(poses: PoseSequence, kind: str) -> PoseSequence:
     return PoseSequence(filters[kind](poses.xyz, poses.fps), poses.fps, poses.skeleton)
 
 
-def butterworth(xyz: Float32, fps: float) -> Float32:
+def butterworth(xyz: Float32, fps: float, cutoff_hz: float = CUTOFF_HZ) -> Float32:
     """Second order, forwards and backwards: zero phase. xyz (T, J, 3)."""
-    if fps / 2 <= CUTOFF_HZ:
+    if fps / 2 <= cutoff_hz:
         return xyz
     # running twice lowers the cut-off; this puts it back (also Winter)
     correction = sqrt(sqrt(2) - 1) ** (1 / BUTTERWORTH_ORDER)
-    cutoff_hz = atan(tan(pi * CUTOFF_HZ / fps) / correction) * fps / pi
-    sections = butter(BUTTERWORTH_ORDER, cutoff_hz, fs=fps, output="sos")
+    once_hz = atan(tan(pi * cutoff_hz / fps) / correction) * fps / pi
+    sections = butter(BUTTERWORTH_ORDER, once_hz, fs=fps, output="sos")
     padding = min(3 * (2 * len(sections) + 1), len(xyz) - 1)
     return sosfiltfilt(sections, xyz, axis=0, padlen=padding).astype(np.float32)
 
 
-def gaussian(xyz: Float32, fps: float) -> Float32:
+def gaussian(xyz: Float32, fps: float, cutoff_hz: float = CUTOFF_HZ) -> Float32:
     """A bell-shaped mean over time; the ends are repeated. xyz (T, J, 3)."""
-    sigma_frames = sqrt(log(2)) / (2 * pi * CUTOFF_HZ) * fps
+    sigma_frames = sqrt(log(2)) / (2 * pi * cutoff_hz) * fps
     if sigma_frames < 0.1:  # the neighbours weigh less than float32 can tell
         return xyz
     smoothed = gaussian_filter1d(xyz.astype(np.float64), sigma_frames, axis=0, mode="nearest")

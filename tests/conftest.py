@@ -65,6 +65,12 @@ def recorded(real_result: VideoResult, recordings_file: Path) -> PersonMotion:
     return PersonMotion(1, np.arange(end), np.arange(end) / 50, keypoints, poses)
 
 
+def y_up(poses: PoseSequence) -> NDArray[np.float64]:
+    """(T, 17, 3) m: x right, y up, z towards the camera, as motion files have it."""
+    x, y, z = np.moveaxis(poses.xyz.astype(np.float64), -1, 0)
+    return np.stack([x, -y, -z], axis=-1)
+
+
 def _only(person: PersonMotion, rows: NDArray[np.int64]) -> PersonMotion:
     keypoints = replace(
         person.keypoints, xy=person.keypoints.xy[rows], confidence=person.keypoints.confidence[rows]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pybvh
 import pytest
+from conftest import y_up
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
@@ -27,11 +28,6 @@ def joints_of(path: Path) -> NDArray[np.float64]:
     ]
     places = bvh.node_positions()
     return np.stack([places[:, names.index(joint)] for joint in H36M17.joints], axis=1)
-
-
-def y_up(poses: PoseSequence) -> NDArray[np.float64]:
-    x, y, z = np.moveaxis(poses.xyz.astype(np.float64), -1, 0)
-    return np.stack([x, -y, -z], axis=-1)
 
 
 def written(person: PersonMotion, result: VideoResult, path: Path) -> Path:

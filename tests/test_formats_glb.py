@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pygltflib
 import pytest
+from conftest import y_up
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
@@ -79,11 +80,6 @@ class Scene:
         weights = self.array(part.attributes.WEIGHTS_0)
         carriers = self.array(part.attributes.JOINTS_0).astype(int)
         return np.einsum("vw,vwij,vj->vi", weights, moved[carriers], places)[:, :3]
-
-
-def y_up(poses: PoseSequence) -> NDArray[np.float64]:
-    x, y, z = np.moveaxis(poses.xyz.astype(np.float64), -1, 0)
-    return np.stack([x, -y, -z], axis=-1)
 
 
 def written(person: PersonMotion, result: VideoResult, path: Path) -> Scene:

@@ -6,6 +6,7 @@ from pathlib import Path
 import c3d
 import numpy as np
 import pytest
+from conftest import y_up
 from numpy.typing import NDArray
 
 from model import InvalidInput, PersonMotion, VideoResult, write_motion
@@ -19,8 +20,7 @@ def placed(person: PersonMotion) -> tuple[Frames, Places]:
     """What the file must hold: all frames from first to last, (T, 17, 3) mm, NaN while away."""
     frames = np.arange(person.frames[0], person.frames[-1] + 1)
     places = np.full((len(frames), 17, 3), np.nan)
-    x, y, z = np.moveaxis(1000.0 * person.poses.xyz, -1, 0)
-    places[np.isin(frames, person.frames)] = np.stack([x, -y, -z], axis=-1)
+    places[np.isin(frames, person.frames)] = 1000 * y_up(person.poses)
     return frames, places
 
 
