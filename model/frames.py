@@ -81,6 +81,7 @@ class Video:
         self.warnings = warnings
         self.times_s = array("d")
         self._decoded = decoded
+        self._matrices: dict[int, NDArray[np.int64]] = {}
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
         """The first frame, every n-th after it and the last, once: the pictures between cost their
@@ -100,7 +101,15 @@ class Video:
         self._check_end()
 
     def _newest(self, picture: VideoFrame) -> Frame:
-        return Frame(len(self.times_s) - 1, self.times_s[-1], _upright_rgb(picture, self.info))
+        image = _upright_rgb(picture, self.info, self._matrix(picture))
+        return Frame(len(self.times_s) - 1, self.times_s[-1], image)
+
+    def _matrix(self, picture: VideoFrame) -> NDArray[np.int64]:
+        """Its display matrix, read once for each rotation: PyAV's side data and their frame refer
+        to each other, so that each frame asked for them fills memory until the collector runs."""
+        if picture.rotation not in self._matrices:
+            self._matrices[picture.rotation] = _display_matrix(picture)
+        return self._matrices[picture.rotation]
 
     @property
     def read_info(self) -> VideoInfo:
@@ -243,9 +252,10 @@ def _displayed_size(picture: VideoFrame, pixel_aspect: float) -> tuple[int, int]
     return (height, width) if _is_turned(_display_matrix(picture)) else (width, height)
 
 
-def _upright_rgb(picture: VideoFrame, info: VideoInfo) -> NDArray[np.uint8]:
+def _upright_rgb(
+    picture: VideoFrame, info: VideoInfo, matrix: NDArray[np.int64]
+) -> NDArray[np.uint8]:
     """The frame as it is to be shown: PyAV reports the display matrix but does not apply it."""
-    matrix = _display_matrix(picture)
     turned = _is_turned(matrix)
     width, height = (info.height, info.width) if turned else (info.width, info.height)
     # the annotation of to_ndarray lists the types of every pixel format

@@ -1,5 +1,6 @@
 """Video files: upright pictures, true times, and what is no video or breaks off."""
 
+import gc
 import io
 import json
 import wave
@@ -12,6 +13,7 @@ from typing import Any
 
 import av
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
@@ -206,6 +208,19 @@ def test_every_nth_frame_and_the_last(every: int, indices: range | None) -> None
     for frame in some:
         assert frame.time_s == whole[frame.index].time_s
         np.testing.assert_array_equal(frame.image, whole[frame.index].image)
+
+
+def test_a_frame_that_was_read_leaves_memory_at_once(tmp_path: Path) -> None:
+    """Without the garbage collector, which counts objects and so knows nothing of their size."""
+    path = tmp_path / "large.mp4"
+    path.write_bytes(film([t / 25 for t in range(40)], image=np.zeros((1080, 1920, 3), np.uint8)))
+    gc.disable()
+    try:
+        with open_video(path) as video:
+            held = [psutil.Process().memory_info().rss for _ in video.frames()]
+    finally:
+        gc.enable()
+    assert held[-1] - held[9] < 5 * 1920 * 1080
 
 
 def test_one_frame_is_a_video(read: Read) -> None:
