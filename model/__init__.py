@@ -3,6 +3,7 @@ meets them."""
 
 from model.angles import ANGLES, joint_angles
 from model.detectors import Detector, Person, open_detector
+from model.detectors.installed import installed_detectors
 from model.detectors.names import DETECTORS, DetectorName, read_name
 from model.devices import calls_at_once
 from model.errors import (
@@ -67,6 +68,7 @@ from model.sequences import (
 )
 from model.skeleton import H36M17, Skeleton, to_h36m17
 from model.smoothing import SMOOTHINGS, OneEuro, smooth
+from model.steadiness import keypoint_jitter, limb_spread
 from model.streaming import LiftStream, Poses, StreamAnswers
 from model.tracker import Tracker
 from model.whole_file import written_whole
@@ -136,9 +138,12 @@ __all__ = [
     "calls_at_once",
     "carry_out",
     "container_of",
+    "installed_detectors",
     "joint_angles",
+    "keypoint_jitter",
     "known_models",
     "lift_video",
+    "limb_spread",
     "merge_passes",
     "model_named",
     "open_detector",

@@ -158,6 +158,10 @@ def _lift(asked: argparse.Namespace) -> int:
 
 
 def _bench(asked: argparse.Namespace) -> int:
+    if asked.detectors:
+        from service.bench.detectors import compare
+
+        return compare(asked)
     from service.bench.command import bench
 
     return bench(asked, _peers)

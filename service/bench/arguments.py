@@ -19,4 +19,14 @@ def add_arguments(bench: argparse.ArgumentParser) -> None:
     )
     bench.add_argument("--frames", type=int, default=1000, help="length of the video (1000)")
     bench.add_argument("--rounds", type=int, default=3, help="the median is of so many (3)")
+    bench.add_argument(
+        "--detectors", type=Path, metavar="CLIP", help="compare the installed detectors on a clip"
+    )
+    bench.add_argument(
+        "--detector",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with --detectors: also this",
+    )
     bench.add_argument("--json", type=Path, help="also write the figures to a file")
