@@ -66,6 +66,7 @@ from model.sequences import (
     KeypointSequence,
     PoseSequence,
 )
+from model.sightings import MAX_BRIDGED_S
 from model.skeleton import H36M17, Skeleton, to_h36m17
 from model.smoothing import SMOOTHINGS, OneEuro, smooth
 from model.steadiness import keypoint_jitter, limb_spread
@@ -85,6 +86,7 @@ __all__ = [
     "FORMATS",
     "H36M17",
     "HALPE26",
+    "MAX_BRIDGED_S",
     "MAX_COORDINATE_PX",
     "MAX_DETECT_EVERY",
     "MAX_FPS",

@@ -11,7 +11,7 @@ from types import FrameType
 from fastapi import FastAPI
 
 from model import PoseError
-from service import about, following, lift, videos
+from service import about, following, lift, live, videos
 from service.bodies import Lingering
 from service.documented import describe_problems
 from service.handlers import add_problem_handlers
@@ -31,7 +31,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.running = running
-    for door in (lift, videos, following, about):
+    for door in (lift, live, videos, following, about):
         app.include_router(door.router)
     add_problem_handlers(app)
     describe_problems(app)
@@ -47,17 +47,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     running.jobs.start()
     warming = asyncio.create_task(asyncio.to_thread(running.warm))
     try:
-        with _on_stop(running.jobs.ledger.release):
+        with _on_stop(running.release):
             yield
     finally:
         await warming
         await running.jobs.stop()
         await asyncio.to_thread(running.batcher.close)
+        await asyncio.to_thread(running.watching.shutdown)
 
 
 @contextmanager
 def _on_stop(release: Callable[[], None]) -> Iterator[None]:
-    """Tell those who wait for a job as soon as a signal stops the server: it ends this context only
+    """Tell those who wait or stream as soon as a signal stops the server: it ends this context only
     when its last answer is sent, which may be theirs."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -7,6 +7,7 @@ PoseError
 │   ├── BadForm         a multipart body that breaks its own rules
 │   ├── NotNpz          a body that is not an npz file
 │   ├── NotMultipart    a body of another type where multipart/form-data is wanted
+│   ├── NotUnderstood   a message of a kind that a live stream does not take
 │   └── OverLimit       a video that takes more memory or time than a job may
 ├── Stalled             the client stopped sending
 ├── Abandoned           the client left
@@ -58,6 +59,10 @@ class BadForm(InvalidInput):
 
 class NotMultipart(InvalidInput):
     """The body is not multipart/form-data."""
+
+
+class NotUnderstood(InvalidInput):
+    """The message is of a kind that this stream does not take: text, binary, not a JPEG."""
 
 
 class OverLimit(InvalidInput):

@@ -1,6 +1,7 @@
 """What one running service holds: its settings, its models, its doors, and whether it is ready."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 import numpy as np
@@ -12,6 +13,7 @@ from service.door import Door
 from service.errors import NotReady
 from service.jobs import Jobs
 from service.lifters import Lifters
+from service.live.places import Places
 from service.settings import Settings
 from service.streams import Streams
 from service.telemetry import Telemetry
@@ -40,6 +42,8 @@ class Running:
             idle_s=settings.stream_idle_s,
         )
         self.jobs = Jobs(settings, self.telemetry)
+        self.live = Places(settings.live_at_once)
+        self.watching = ThreadPoolExecutor(settings.live_looks_at_once, "watching")
         self._trouble: str | None = "the model is being loaded and warmed up"
 
     def open(self) -> None:
@@ -60,6 +64,11 @@ class Running:
         except Exception:
             _log.exception("not ready")
             self._trouble = "the first run failed; the service's log says why"
+
+    def release(self) -> None:
+        """As soon as the service is told to stop: whoever waits or streams gets a last word."""
+        self.jobs.ledger.release()
+        self.live.stop()
 
     def check_ready(self) -> None:
         """Raises NotReady until the model is warm, and a worker that can open the detector."""

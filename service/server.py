@@ -1,8 +1,11 @@
 """Listen, say where, and serve until told to stop."""
 
+import asyncio
 import socket
 
 import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from model import InvalidInput
 from service.app import create_app
@@ -21,11 +24,31 @@ def serve(settings: Settings) -> int:
         url = _url(settings.host, listening.getsockname()[1])
         print(f"poselift answers on {url} (what it can do: {url}/docs; Ctrl-C stops it)")
         print(f"try: curl -F file=@clip.mp4 {url}/video", flush=True)
-        config = uvicorn.Config(
-            app, log_level="info", timeout_graceful_shutdown=STOP_S, server_header=False
-        )
-        uvicorn.Server(config).run(sockets=[listening])
+        uvicorn.Server(_config(app, settings)).run(sockets=[listening])
     return 0
+
+
+class _LiveProtocol(WebSocketsSansIOProtocol):
+    """A connection whose stream is over is closed, even if its client never reads what is left."""
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        super().on_task_complete(task)
+        self.loop.call_later(STOP_S, self.transport.abort)
+
+
+def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_level="info",
+        timeout_graceful_shutdown=STOP_S,
+        server_header=False,
+        ws=_LiveProtocol,
+        ws_max_size=settings.live_message_bytes,
+        ws_ping_interval=settings.live_ping_s,
+        ws_ping_timeout=settings.live_ping_s,
+        # numbers hardly shrink, and compressing an answer costs more than making it
+        ws_per_message_deflate=False,
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

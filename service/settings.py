@@ -101,6 +101,29 @@ class Settings(BaseSettings):
     max_frames: Annotated[
         int, Field(ge=1, le=10_000_000, description="Most frames of one POST /lift.")
     ] = 100_000
+    live_at_once: Annotated[
+        int, Field(ge=1, le=100_000, description="Live streams at once; more get 1013.")
+    ] = 64
+    live_looks_at_once: Annotated[
+        int, Field(ge=1, le=256, description="Pictures of live streams that are looked at at once.")
+    ] = max(1, os.cpu_count() or 1)
+    live_people: Annotated[
+        int, Field(ge=1, le=1000, description="Most people in a frame of a live stream.")
+    ] = 16
+    live_message_mb: Annotated[
+        float, Field(gt=0, le=1000, description="Longest message of a live stream, MB.")
+    ] = 8
+    live_queue: Annotated[
+        int, Field(ge=1, le=10_000, description="Answers that wait for a live client to read them.")
+    ] = 64
+    live_idle_s: Annotated[
+        float,
+        Field(gt=0, le=86_400, description="A live client who sends or reads nothing is left."),
+    ] = 60
+    live_ping_s: Annotated[
+        float, Field(gt=0, le=3600, description="Between pings; an answer may take as long again.")
+    ] = 20
+
     max_upload_mb: Annotated[
         float, Field(gt=0, le=1e6, description="Longest POST /video body, in MB (10^6 bytes).")
     ] = 2048
@@ -147,6 +170,14 @@ class Settings(BaseSettings):
     @property
     def max_body_bytes(self) -> int:
         return int(self.max_body_mb * MB)
+
+    @property
+    def live_message_bytes(self) -> int:
+        return int(self.live_message_mb * MB)
+
+    @property
+    def max_picture_pixels(self) -> int:
+        return int(self.max_picture_mp * MEGAPIXEL)
 
     @property
     def max_upload_bytes(self) -> int:

@@ -37,6 +37,9 @@ class Telemetry:
             "poselift_requests_in_flight", "Requests under way.", registry=self._registry
         )
         self._frames = Counter("poselift_frames_lifted", "Poses answered.", registry=self._registry)
+        self.live_streams = Gauge(
+            "poselift_live_streams", "Live streams under way.", registry=self._registry
+        )
         self._jobs = Gauge(
             "poselift_jobs", "Jobs that are known.", ("status",), registry=self._registry
         )

@@ -1,0 +1,247 @@
+"""What goes over WS /stream: JSON, and pictures as they are."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic_core import PydanticCustomError
+
+from model import (
+    DETECTORS,
+    MAX_FPS,
+    InvalidInput,
+    KeypointSequence,
+    Lifter,
+    LiftOptions,
+    PoseError,
+    TooLarge,
+    UnknownName,
+    skeleton_named,
+)
+from service.errors import invalid_fields, place
+from service.keypoints import read_keypoints
+from service.live.session import Answer, PersonId
+from service.problems import problem
+from service.schemas import Finite, FocalPx, HeightM, Side, dump, parse_object, whole
+
+MAX_TEXT_BYTES = 1_000_000
+"""A text message is parsed between others' messages, so it may not take long."""
+MAX_FRAME = 2**53
+MAX_ID_LENGTH = 64
+STRICT = ConfigDict(strict=True, extra="forbid")
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Opening(BaseModel):
+    """The first message. Pictures need neither skeleton nor image_size."""
+
+    model_config = STRICT
+
+    fps: Annotated[Finite, Field(gt=0, le=MAX_FPS)]
+    skeleton: str | None = None
+    image_size: Annotated[list[Side] | None, Field(min_length=2, max_length=2)] = None
+    model: str | None = None
+    lookahead: int | None = None
+    flip: bool = False
+    focal_px: FocalPx = None
+    height_m: HeightM = None
+    smoothing: Literal["none", "one_euro"] = "none"
+    detector: str | None = None
+    max_people: Annotated[int | None, Field(ge=1)] = None
+    policy: Literal["drop_oldest", "block"] = "drop_oldest"
+
+    def options(self) -> LiftOptions:
+        return LiftOptions(flip=self.flip, focal_px=self.focal_px, height_m=self.height_m)
+
+    def early(self, lifter: Lifter) -> int | None:
+        """After how many frames early answers are given: at once, where nothing else is said and
+        the model can; None for final answers alone."""
+        if "lookahead" in self.model_fields_set:
+            return self.lookahead
+        return 0 if lifter.has_dense else None
+
+
+def _person_id(value: object) -> PersonId:
+    if type(value) is int and abs(value) <= MAX_FRAME:
+        return value
+    if type(value) is str and 1 <= len(value) <= MAX_ID_LENGTH:
+        return value
+    raise PydanticCustomError(
+        "person_id", "an id is a whole number, or a string of 1 to 64 characters"
+    )
+
+
+class _Person(BaseModel):
+    model_config = STRICT
+
+    id: Annotated[int | str, PlainValidator(_person_id)]
+    keypoints: Any
+
+
+class _Frame(BaseModel):
+    model_config = STRICT
+
+    frame: Annotated[int, BeforeValidator(whole), Field(ge=0, le=MAX_FRAME)]
+    people: list[_Person]
+
+
+class _End(BaseModel):
+    model_config = STRICT
+
+    end: Literal[True]
+
+
+@dataclass(frozen=True)
+class End:
+    """The client has sent all it has."""
+
+
+@dataclass(frozen=True)
+class People:
+    """The people of one frame, each with one frame of H36M-17 keypoints."""
+
+    frame: int
+    people: Mapping[PersonId, KeypointSequence]
+
+
+def read_opening(text: str, most_people: int) -> Opening:
+    """Raises NotJson and InvalidInput."""
+    opening = _validated(Opening, _parsed(text))
+    if opening.skeleton is not None:
+        skeleton_named(opening.skeleton)
+    if opening.detector is not None and opening.detector not in DETECTORS:
+        raise UnknownName("detector", opening.detector, DETECTORS)
+    if opening.max_people is not None and opening.max_people > most_people:
+        raise InvalidInput(
+            f"max_people lies in 1..{most_people} here, got {opening.max_people}", ("max_people",)
+        )
+    return opening
+
+
+def read_message(text: str, opening: Opening, most_people: int) -> People | End:
+    """A message after the first; raises NotJson, TooLarge and InvalidInput, with the place."""
+    document = _parsed(text)
+    if _ends(document):
+        return End()
+    found = _validated(_Frame, document)
+    if len(found.people) > most_people:
+        raise TooLarge(
+            f"at most {most_people} people a frame, got {len(found.people)}", ("people",)
+        )
+    ids = [person.id for person in found.people]
+    for row, id in enumerate(ids):
+        if id in ids[:row]:
+            raise InvalidInput(f"the id {id!r} stands twice in a frame", ("people", row, "id"))
+    keypoints = _keypoints([person.keypoints for person in found.people], opening)
+    return People(found.frame, dict(zip(ids, keypoints, strict=True)))
+
+
+def is_end(text: str) -> bool:
+    """Whether a message ends the stream; raises as read_message."""
+    return _ends(_parsed(text))
+
+
+def _ends(document: dict[str, Any]) -> bool:
+    if "end" not in document:
+        return False
+    _validated(_End, document)
+    return True
+
+
+def _keypoints(rows: list[Any], opening: Opening) -> list[KeypointSequence]:
+    """Everybody's keypoints at once, which costs little more than one person's."""
+    if opening.skeleton is None or opening.image_size is None:
+        missing = "skeleton" if opening.skeleton is None else "image_size"
+        raise InvalidInput(f"keypoints need {missing} in the first message", (missing,))
+    if not rows:
+        return []
+    skeleton = skeleton_named(opening.skeleton)
+    try:
+        xy, score = read_keypoints(rows, skeleton, len(rows))
+    except InvalidInput as error:
+        raise _placed(error) from error
+    width, height = opening.image_size
+    everybody = KeypointSequence(
+        xy.astype(np.float32), score.astype(np.float32), (width, height), opening.fps, skeleton
+    ).to_h36m17()
+    return [
+        replace(everybody, xy=xy[None], confidence=score[None])
+        for xy, score in zip(everybody.xy, everybody.confidence, strict=True)
+    ]
+
+
+def _placed(error: InvalidInput) -> InvalidInput:
+    """keypoints[1][5], of person 1 -> people[1].keypoints[5]."""
+    keypoints, *rest = error.where
+    where = ("people", *rest[:1], keypoints, *rest[1:])
+    message = str(error).removeprefix(place(error.where))
+    return type(error)(place(where) + message, where)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    if len(text) > MAX_TEXT_BYTES:
+        raise TooLarge(f"a text message has at most {MAX_TEXT_BYTES} characters, got {len(text)}")
+    return parse_object(text, "the message")
+
+
+def _validated(model: type[Model], document: dict[str, Any]) -> Model:
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise invalid_fields(error.errors()) from error
+
+
+def ready_text(opening: Opening, lifter: Lifter) -> str:
+    """What the client may rely on from now on."""
+    lookahead = opening.early(lifter)
+    delay_frames = lifter.window.future
+    return _text(
+        {
+            "type": "ready",
+            "model": {"name": lifter.name, "version": lifter.version},
+            "skeleton": lifter.skeleton.name,
+            "delay_frames": delay_frames,
+            "delay_s": delay_frames / opening.fps,
+            "lookahead": lookahead,
+            "applied": _applied(opening, lifter),
+            "warnings": list(_warnings(opening, lifter)),
+        }
+    )
+
+
+def _applied(opening: Opening, lifter: Lifter) -> dict[str, Any]:
+    focal_px = opening.focal_px
+    if focal_px is None and opening.image_size and lifter.info.normalisation == "person":
+        focal_px = max(opening.image_size)
+    return {
+        "flip": opening.flip,
+        "smoothing": opening.smoothing,
+        "policy": opening.policy,
+        "focal_px": focal_px,
+        "height_m": lifter.info.height_m if opening.height_m is None else opening.height_m,
+    }
+
+
+def _warnings(opening: Opening, lifter: Lifter) -> Iterator[str]:
+    if not lifter.info.covers(opening.fps):
+        low, high = lifter.info.fps
+        yield f"the model was trained for {low:g}-{high:g} frames/s, these are {opening.fps:.4g}"
+    if not lifter.has_dense:
+        yield f"model {lifter.name} gives no early answers: every frame has its final one alone"
+
+
+def answer_text(answer: Answer) -> str:
+    people = [{"id": id, "pose": pose} for id, pose in answer.people.items()]
+    document = {"frame": answer.frame, "final": answer.final, "people": people}
+    return _text({**document, "skipped": list(answer.skipped)} if answer.skipped else document)
+
+
+def error_text(error: PoseError) -> str:
+    return _text({"error": problem(error)})
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    return dump(document).decode()

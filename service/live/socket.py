@@ -1,0 +1,218 @@
+"""The socket of WS /stream: what comes in, what goes out, how it ends."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
+
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+
+from model import InvalidInput, KeypointSequence, Lifter, LiftStream, OneEuro, PoseError
+from service.errors import Conflict, NotUnderstood, Stalled
+from service.live.messages import (
+    End,
+    Opening,
+    answer_text,
+    error_text,
+    read_message,
+    read_opening,
+    ready_text,
+)
+from service.live.newest import Message, NewestPicture
+from service.live.outbox import Outbox
+from service.live.pictures import Camera, Watcher
+from service.live.session import LiveSession, PersonId, PersonLifting
+from service.problems import problem
+from service.running import Running
+
+FAREWELL_S = 2.0
+"""How long the last words to a client may take, when a stream ends before its time."""
+MAX_REASON_BYTES = 123
+"""RFC 6455, 5.5: a control frame has at most 125 bytes, two of them the code."""
+CLOSE_CODES = {415: 1003, 500: 1011, 503: 1013}
+"""Status of a problem -> WebSocket close code (RFC 6455, 7.4.1); 1008 for all others."""
+PICTURE_PEOPLE = 4
+
+Frames = AsyncGenerator[tuple[range, Mapping[PersonId, KeypointSequence]], None]
+
+router = APIRouter()
+_log = logging.getLogger("poselift")
+
+
+@router.websocket("/stream")
+async def stream(socket: WebSocket) -> None:
+    """Lift people frame by frame; docs/streaming.md tells the messages."""
+    service: Running = socket.app.state.running
+    await socket.accept()
+    with suppress(WebSocketDisconnect):
+        try:
+            with service.live.enter(), service.telemetry.live_streams.track_inprogress():
+                await _Conversation(socket, service).run()
+            await socket.close(1000)
+        except PoseError as error:
+            await _refuse(socket, error)
+        except WebSocketDisconnect:
+            raise
+        except Exception:
+            _log.exception("WS /stream failed")
+            await _refuse(socket, PoseError("WS /stream failed"))
+
+
+async def _refuse(socket: WebSocket, error: PoseError) -> None:
+    """The last words; to a client who reads nothing, none."""
+    found = problem(error)
+    reason = found["detail"].encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+    with suppress(TimeoutError):
+        async with asyncio.timeout(FAREWELL_S):
+            await _send(socket, error_text(error))
+            await socket.close(CLOSE_CODES.get(found["status"], 1008), reason)
+
+
+async def _send(socket: WebSocket, text: str) -> None:
+    try:
+        await socket.send_text(text)
+    except RuntimeError as error:  # the server closed it, for want of a pong or for a bad frame
+        raise WebSocketDisconnect(1006) from error
+
+
+class _Conversation:
+    """One client's stream, from the first message to the last answer."""
+
+    def __init__(self, socket: WebSocket, service: Running):
+        self._socket = socket
+        self._service = service
+        self._settings = service.settings
+
+    async def run(self) -> None:
+        opening = await self._opening()
+        lifter = await asyncio.to_thread(self._service.lifters.get, opening.model)
+        session = _session(opening, lifter)
+        await self._send(ready_text(opening, lifter))
+        outbox = Outbox(self._settings.live_queue, drops=opening.policy == "drop_oldest")
+        async with _sending(outbox, self._send), aclosing(self._frames(opening)) as frames:
+            async for span, people in frames:
+                await self._lift(session.push(span, people), session, lifter, outbox)
+            await self._lift(session.flush(), session, lifter, outbox)
+
+    async def _opening(self) -> Opening:
+        for name in self._socket.query_params:
+            raise InvalidInput(f"unknown query option {name[:80]!r}; there are none here")
+        first = await self._receive()
+        if isinstance(first, bytes):
+            raise NotUnderstood("the first message is JSON, as text; pictures come after it")
+        return read_opening(first, self._settings.live_people)
+
+    async def _lift(
+        self,
+        liftings: Sequence[PersonLifting],
+        session: LiveSession,
+        lifter: Lifter,
+        outbox: Outbox,
+    ) -> None:
+        submit = self._service.batcher.submit
+        found = await asyncio.gather(*(submit(lifter, one, live=True) for one in liftings))
+        for answer in session.answer(found):
+            if answer.final:
+                self._service.telemetry.lifted(len(answer.people))
+            await outbox.put(answer_text(answer), provisional=not answer.final)
+
+    async def _frames(self, opening: Opening) -> Frames:
+        """What the client sends, people's keypoints or pictures, as its first message after the
+        opening decides."""
+        first = await self._receive()
+        frames = self._pictures if isinstance(first, bytes) else self._keypoints
+        async with aclosing(frames(first, opening)) as source:
+            async for one in source:
+                yield one
+
+    async def _keypoints(self, message: Message, opening: Opening) -> Frames:
+        most = opening.max_people or self._settings.live_people
+        expected: int | None = None
+        while True:
+            if isinstance(message, bytes):
+                raise NotUnderstood("this stream takes keypoints, as text; got a binary message")
+            got = read_message(message, opening, most)
+            if isinstance(got, End):
+                return
+            if expected is not None and got.frame != expected:
+                raise Conflict(f"frame {expected} is expected next, got {got.frame}")
+            expected = got.frame + 1
+            yield range(got.frame, expected), got.people
+            message = await self._receive()
+
+    async def _pictures(self, first: Message, opening: Opening) -> Frames:
+        watcher = Watcher(self._camera(opening))
+        threads = self._service.watching
+        newest = NewestPicture()
+        receiving = asyncio.create_task(newest.receive_all(first, self._receive))
+        try:
+            while (picture := await newest.take()) is not None:
+                look = partial(watcher.look, *picture)
+                yield await asyncio.get_running_loop().run_in_executor(threads, look)
+        finally:
+            receiving.cancel()
+            threads.submit(watcher.close)
+
+    def _camera(self, opening: Opening) -> Camera:
+        size = opening.image_size
+        return Camera(
+            fps=opening.fps,
+            image_size=None if size is None else (size[0], size[1]),
+            detector=opening.detector or self._settings.detector,
+            max_people=opening.max_people or min(PICTURE_PEOPLE, self._settings.live_people),
+            max_pixels=self._settings.max_picture_pixels,
+        )
+
+    async def _receive(self) -> Message:
+        """The next message; raises Stalled and WebSocketDisconnect."""
+        try:
+            async with asyncio.timeout(self._settings.live_idle_s):
+                message = await self._socket.receive()
+        except TimeoutError:
+            idle_s = self._settings.live_idle_s
+            raise Stalled(f"nothing was received for {idle_s:g} s") from None
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1006))
+        text: str | None = message.get("text")
+        return message["bytes"] if text is None else text
+
+    async def _send(self, text: str) -> None:
+        """Raises Stalled where the client takes nothing."""
+        try:
+            async with asyncio.timeout(self._settings.live_idle_s):
+                await _send(self._socket, text)
+        except TimeoutError:
+            idle_s = self._settings.live_idle_s
+            raise Stalled(f"no answer was taken for {idle_s:g} s") from None
+
+
+def _session(opening: Opening, lifter: Lifter) -> LiveSession:
+    """Raises InvalidInput where the model cannot do what is asked."""
+    early = opening.early(lifter)
+    open_stream = partial(LiftStream, lifter, opening.options(), early)
+    open_stream()
+    smooths = opening.smoothing == "one_euro"
+    return LiveSession(
+        open_stream,
+        early=early is not None,
+        open_filter=partial(OneEuro, opening.fps) if smooths else None,
+    )
+
+
+@asynccontextmanager
+async def _sending(outbox: Outbox, send: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
+    """Sends what is put, also what is left at the end: all of it after work that ended well, what a
+    short while allows after work that failed."""
+    sender = asyncio.create_task(outbox.drain(send))
+    try:
+        yield
+        outbox.end()
+        await sender
+    except BaseException:
+        outbox.end()
+        await asyncio.wait({sender}, timeout=FAREWELL_S)
+        raise
+    finally:
+        sender.cancel()
+        await asyncio.gather(sender, return_exceptions=True)
