@@ -11,10 +11,11 @@ from types import FrameType
 from fastapi import FastAPI
 
 from model import PoseError
-from service import about, following, lift, live, videos
+from service import about, following, lift, videos
 from service.bodies import Lingering
 from service.documented import describe_problems
 from service.handlers import add_problem_handlers
+from service.live import stream
 from service.running import Running
 from service.settings import Settings, read_settings
 from service.telemetry import Counted
@@ -31,7 +32,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.running = running
-    for door in (lift, live, videos, following, about):
+    for door in (lift, stream, videos, following, about):
         app.include_router(door.router)
     add_problem_handlers(app)
     describe_problems(app)

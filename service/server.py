@@ -1,14 +1,13 @@
 """Listen, say where, and serve until told to stop."""
 
-import asyncio
 import socket
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from model import InvalidInput
 from service.app import create_app
+from service.live.connection import LiveConnection
 from service.settings import Settings
 
 STOP_S = 10
@@ -28,21 +27,13 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-class _LiveProtocol(WebSocketsSansIOProtocol):
-    """A connection whose stream is over is closed, even if its client never reads what is left."""
-
-    def on_task_complete(self, task: asyncio.Task[None]) -> None:
-        super().on_task_complete(task)
-        self.loop.call_later(STOP_S, self.transport.abort)
-
-
 def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         log_level="info",
         timeout_graceful_shutdown=STOP_S,
         server_header=False,
-        ws=_LiveProtocol,
+        ws=LiveConnection,
         ws_max_size=settings.live_message_bytes,
         ws_ping_interval=settings.live_ping_s,
         ws_ping_timeout=settings.live_ping_s,

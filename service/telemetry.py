@@ -40,6 +40,11 @@ class Telemetry:
         self.live_streams = Gauge(
             "poselift_live_streams", "Live streams under way.", registry=self._registry
         )
+        self.live_dropped = Counter(
+            "poselift_live_answers_dropped",
+            "Provisional answers that slow clients did not get.",
+            registry=self._registry,
+        )
         self._jobs = Gauge(
             "poselift_jobs", "Jobs that are known.", ("status",), registry=self._registry
         )

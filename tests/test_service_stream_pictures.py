@@ -8,16 +8,16 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from conftest import connected, opened, receive, rest, send
+from live_client import Document, connected, opened, receive, rest, send
 from numpy.typing import NDArray
 from PIL import Image
 
-from model import KeypointSequence, Lifter, Tracker, open_detector, open_video
-from service.errors import NotUnderstood, TooLarge
+from model import KeypointSequence, Lifter, TooLarge, Tracker, open_detector, open_video
+from service.errors import NotUnderstood
 from service.live.pictures import Camera, Watcher, read_jpeg
 
 CLIP = Path(__file__).parent / "clips" / "two_people.mp4"
-FRAMES = 25
+FRAMES = 16
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def jpeg(picture: NDArray[np.uint8], **options: object) -> bytes:
     return held.getvalue()
 
 
-def seen_offline(jpegs: list[bytes]) -> Iterator[KeypointSequence]:
+def seen_offline(jpegs: list[bytes]) -> Iterator[tuple[int, KeypointSequence]]:
     """Both people over the frames in which the tracker is sure of them."""
     tracker, rows = Tracker(30, max_people=4), {}
     with closing(open_detector("mediapipe", 4)) as detector:
@@ -41,7 +41,114 @@ def seen_offline(jpegs: list[bytes]) -> Iterator[KeypointSequence]:
             for id, person in tracker.update(detector.detect(picture, frame / 30)):
                 rows.setdefault(id, []).append(person)
         size = (picture.shape[1], picture.shape[0])
-        for people in rows.values():
+        for id, people in rows.items():
             xy = np.stack([person.xy for person in people])
             score = np.stack([person.score for person in people])
-            yield KeypointSequence(xy, score, size, 30.0, detector.skeleton).to_h36m17()
+            yield id, KeypointSequence(xy, score, size, 30.0, detector.skeleton)
+
+
+def test_both_people_of_a_clip(
+    server: httpx.Client, jpegs: list[bytes], weights_file: Path
+) -> None:
+    with connected(server) as socket:
+        opened(socket, {"fps": 30})
+        answers = []
+        for frame, data in enumerate(jpegs):
+            send(socket, data)
+            # the next picture when this one has been looked at: none is skipped
+            while not answers or (answers[-1]["frame"], answers[-1]["final"]) != (frame, False):
+                answers.append(receive(socket))
+        send(socket, {"end": True})
+        more, code, _ = rest(socket)
+    assert code == 1000
+    final = [answer for answer in answers + more if answer["final"]]
+    assert [answer["frame"] for answer in final] == list(range(FRAMES))
+    assert not any("skipped" in answer for answer in answers)
+    lifter = Lifter.load(weights_file)
+    expected = {id: lifter.lift(keypoints).xyz for id, keypoints in seen_offline(jpegs)}
+    assert expected.keys() == {1, 2}
+    for id, xyz in expected.items():
+        people = [one for answer in final for one in answer["people"] if one["id"] == id]
+        np.testing.assert_allclose([one["pose"] for one in people], xyz, atol=1e-4)
+
+
+def test_the_newest_picture_wins(server: httpx.Client, jpegs: list[bytes]) -> None:
+    with connected(server) as socket:
+        opened(socket, {"fps": 30})
+        for data in jpegs:
+            send(socket, data)
+        send(socket, {"end": True})
+        answers, code, _ = rest(socket)
+    assert code == 1000
+    for kind in (False, True):
+        same = [answer for answer in answers if answer["final"] == kind]
+        assert [answer["frame"] for answer in same] == list(range(FRAMES))
+        skipped = [frame for answer in same for frame in answer.get("skipped", [])]
+        assert skipped == sorted(set(skipped))
+        assert 0 < len(skipped) < FRAMES - 1
+        assert FRAMES - 1 not in skipped
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [({"frame": 1, "people": []}, 1003), ({"end": 1}, 1008), ("end", 1008)],
+)
+def test_text_among_pictures(
+    server: httpx.Client, jpegs: list[bytes], message: Document | str, code: int
+) -> None:
+    with connected(server) as socket:
+        opened(socket, {"fps": 30})
+        send(socket, jpegs[0])
+        send(socket, message)
+        answers, closed_with, _ = rest(socket)
+    assert closed_with == code
+    assert "error" in answers[-1]
+
+
+def test_pictures_of_another_size(server: httpx.Client, jpegs: list[bytes]) -> None:
+    with connected(server) as socket:
+        opened(socket, {"fps": 30, "image_size": [64, 48]})
+        send(socket, jpegs[0])
+        (answer,), code, reason = rest(socket)
+    assert code == 1008
+    assert reason.startswith("all pictures have one size, 64x48; got ")
+    assert answer["error"]["status"] == 422
+
+
+def camera(max_people: int = 4) -> Camera:
+    return Camera(30, None, "mediapipe", max_people, 10**6)
+
+
+def test_joints_move_straight_over_skipped_frames(jpegs: list[bytes]) -> None:
+    with closing(Watcher(camera())) as watcher:
+        for frame in range(8):
+            frames, before = watcher.look(jpegs[frame], frame)
+            assert frames == range(frame, frame + 1)
+        frames, now = watcher.look(jpegs[12], 12)
+        _, later = watcher.look(jpegs[13], 100)
+    assert frames == range(8, 13)
+    assert before.keys() == now.keys() == {1, 2}
+    for id, sequence in now.items():
+        assert len(sequence) == 5
+        way = np.concatenate([before[id].rows, sequence.rows])
+        straight = np.linspace(way[0], way[-1], 6)
+        np.testing.assert_allclose(way, straight, atol=1e-3)
+    assert all(len(sequence) == 1 for sequence in later.values())
+
+
+def test_a_picture_lies_as_its_camera_was_held() -> None:
+    picture = np.zeros((32, 64, 3), np.uint8)
+    picture[:, 32:] = 255
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be shown turned by a quarter, clockwise
+    upright = read_jpeg(jpeg(picture, exif=turned), 10**6)
+    assert upright.shape == (64, 32, 3)
+    assert upright[:30].mean() < 10 and upright[34:].mean() > 245
+
+
+def test_a_picture_that_is_too_large_is_not_decoded() -> None:
+    picture = jpeg(np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(TooLarge, match="at most 4095 pixels here, got 64x64"):
+        read_jpeg(picture, 4095)
+    with pytest.raises(NotUnderstood):
+        read_jpeg(picture[: len(picture) // 2], 4096)

@@ -55,9 +55,7 @@ def test_finals_are_offline_and_both_answers_in_order(
     if lookahead is not None:
         lookahead = min(lookahead, model.window.future)
     people = [person(len(here), seed) for seed in range(len(here[0]))]
-    session = LiveSession(
-        partial(LiftStream, model, None, lookahead), early=lookahead is not None
-    )
+    session = LiveSession(partial(LiftStream, model, None, lookahead), early=lookahead is not None)
     answers = streamed(session, people, here, model)
     final = [answer for answer in answers if answer.final]
     early = [answer for answer in answers if not answer.final]

@@ -1,6 +1,2 @@
 """WS /stream: people's keypoints, or pictures, as they come; poses at once, and the final ones a
 few frames later."""
-
-from service.live.socket import router
-
-__all__ = ["router"]

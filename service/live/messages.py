@@ -91,7 +91,7 @@ class _Frame(BaseModel):
 class _End(BaseModel):
     model_config = STRICT
 
-    end: Literal[True]
+    end: bool
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,8 @@ def is_end(text: str) -> bool:
 def _ends(document: dict[str, Any]) -> bool:
     if "end" not in document:
         return False
-    _validated(_End, document)
+    if not _validated(_End, document).end:
+        raise InvalidInput("end is true, or is not sent", ("end",))
     return True
 
 

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 
 
 class Outbox:
-    """At most `size` messages. When it is full, whoever puts one waits; or, with `drops`, the
-    oldest provisional one goes, as long as there is one."""
+    """At most `size` messages. When it is full, whoever puts one waits; or, if `dropped` is given,
+    the oldest provisional one goes, as long as there is one, and `dropped` is told."""
 
-    def __init__(self, size: int, *, drops: bool):
+    def __init__(self, size: int, dropped: Callable[[], None] | None = None):
         self._size = size
-        self._drops = drops
+        self._dropped = dropped
         self._held: deque[tuple[str, bool]] = deque()
         self._ended = False
         self._failure: Exception | None = None
@@ -21,8 +21,12 @@ class Outbox:
         """Raises what sending raised."""
         if self._is_full():
             await asyncio.sleep(0)  # a client who reads takes all before anything is dropped
-        if self._drops and self._is_full() and not self._drop_oldest() and provisional:
-            return
+        if self._dropped and self._is_full():
+            makes_room = self._drop_oldest()
+            if makes_room or provisional:
+                self._dropped()
+            if provisional and not makes_room:
+                return
         await self._until(lambda: not self._is_full() or self._failure is not None)
         if self._failure is not None:
             raise self._failure

@@ -69,7 +69,7 @@ class Watcher:
             found = self._detector.detect(picture, frame / self._camera.fps)
             rows = self._convert(self._tracker.update(found), self._detector.skeleton)
             frames = range(self._frame + 1, frame + 1)
-            seen = {id: self._bridge(id, row, len(frames)) for id, row in rows.items()}
+            seen: Seen = {id: self._bridge(id, row, len(frames)) for id, row in rows.items()}
             self._frame, self._before = frame, rows
             return frames, seen
 

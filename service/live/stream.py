@@ -89,7 +89,9 @@ class _Conversation:
         lifter = await asyncio.to_thread(self._service.lifters.get, opening.model)
         session = _session(opening, lifter)
         await self._send(ready_text(opening, lifter))
-        outbox = Outbox(self._settings.live_queue, drops=opening.policy == "drop_oldest")
+        dropped = self._service.telemetry.live_dropped.inc
+        drops = opening.policy == "drop_oldest"
+        outbox = Outbox(self._settings.live_queue, dropped if drops else None)
         async with _sending(outbox, self._send), aclosing(self._frames(opening)) as frames:
             async for span, people in frames:
                 await self._lift(session.push(span, people), session, lifter, outbox)
