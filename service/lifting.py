@@ -35,13 +35,15 @@ def applied(asked: LiftRequest, lifter: Lifter) -> dict[str, object]:
     }
 
 
+def rate_warnings(fps: float, lifter: Lifter) -> list[str]:
+    if lifter.info.covers(fps):
+        return []
+    low, high = lifter.info.fps
+    return [f"the model was trained for {low:g}-{high:g} frames/s, these are {fps:.4g}"]
+
+
 def warnings(sequence: KeypointSequence, lifter: Lifter) -> list[str]:
-    found = []
-    if not lifter.info.covers(sequence.fps):
-        low, high = lifter.info.fps
-        found.append(
-            f"the model was trained for {low:g}-{high:g} frames/s, these are {sequence.fps:.4g}"
-        )
+    found = rate_warnings(sequence.fps, lifter)
     empty = int(np.count_nonzero(~(sequence.confidence > 0).any(axis=1)))
     if empty:
         found.append(f"no joint is seen in {empty} of {len(sequence)} frames: poses are guessed")

@@ -116,7 +116,7 @@ def test_pictures_of_another_size(server: httpx.Client, jpegs: list[bytes]) -> N
 
 
 def camera(max_people: int = 4) -> Camera:
-    return Camera(30, None, "mediapipe", max_people, 10**6)
+    return Camera(30, None, "mediapipe", "cpu", max_people, 10**6)
 
 
 def test_joints_move_straight_over_skipped_frames(jpegs: list[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""What docs/streaming.md shows over HTTP is what happens."""
+"""What docs/streaming.md shows is what happens."""
 
 import re
 import shlex
@@ -30,3 +30,18 @@ def test_the_arrays(server: httpx.Client) -> None:
     script = block("python", "application/x-npz").replace("http://127.0.0.1:8000", url)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout == "(100, 17, 3)\n", done.stderr
+
+
+def test_the_client_that_plays_a_clip(server: httpx.Client) -> None:
+    clip = Path(__file__).parent / "clips" / "one_person.mp4"
+    url = str(server.base_url.copy_with(scheme="ws", path="/stream"))
+    command = [sys.executable, "-c", block("python", "websockets"), str(clip), url]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    ready, *lines = done.stdout.splitlines()
+    assert orjson.loads(ready)["delay_frames"] == 13
+    shown = r"(early|final) (\d+): person 1 at(?: -?\d\.\d\d){3} m"
+    answers = [match.groups() for match in map(re.compile(shown).fullmatch, lines) if match]
+    assert len(answers) == len(lines) > 0
+    frames = {kind: [frame for one, frame in answers if one == kind] for kind in ("early", "final")}
+    assert frames["early"] == frames["final"]

@@ -1,12 +1,11 @@
 """What goes over WS /stream: JSON, and pictures as they are."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
 from model import (
     DETECTORS,
@@ -22,13 +21,15 @@ from model import (
 )
 from service.errors import invalid_fields, place
 from service.keypoints import read_keypoints
+from service.lifting import rate_warnings
 from service.live.session import Answer, PersonId
 from service.problems import problem
-from service.schemas import Finite, FocalPx, HeightM, Side, dump, parse_object, whole
+from service.schemas import Count, Finite, FocalPx, HeightM, Side, dump, parse_object
+from service.settings import Settings
 
 MAX_TEXT_BYTES = 1_000_000
 """A text message is parsed between others' messages, so it may not take long."""
-MAX_FRAME = 2**53
+MAX_ID = 2**53
 MAX_ID_LENGTH = 64
 STRICT = ConfigDict(strict=True, extra="forbid")
 
@@ -44,7 +45,7 @@ class Opening(BaseModel):
     skeleton: str | None = None
     image_size: Annotated[list[Side] | None, Field(min_length=2, max_length=2)] = None
     model: str | None = None
-    lookahead: int | None = None
+    lookahead: Count | None = None
     flip: bool = False
     focal_px: FocalPx = None
     height_m: HeightM = None
@@ -65,13 +66,11 @@ class Opening(BaseModel):
 
 
 def _person_id(value: object) -> PersonId:
-    if type(value) is int and abs(value) <= MAX_FRAME:
+    if type(value) is int and abs(value) <= MAX_ID:
         return value
     if type(value) is str and 1 <= len(value) <= MAX_ID_LENGTH:
         return value
-    raise PydanticCustomError(
-        "person_id", "an id is a whole number, or a string of 1 to 64 characters"
-    )
+    raise ValueError("an id is a whole number, or a string of 1 to 64 characters")
 
 
 class _Person(BaseModel):
@@ -84,7 +83,7 @@ class _Person(BaseModel):
 class _Frame(BaseModel):
     model_config = STRICT
 
-    frame: Annotated[int, BeforeValidator(whole), Field(ge=0, le=MAX_FRAME)]
+    frame: Count
     people: list[_Person]
 
 
@@ -107,13 +106,15 @@ class People:
     people: Mapping[PersonId, KeypointSequence]
 
 
-def read_opening(text: str, most_people: int) -> Opening:
+def read_opening(text: str, settings: Settings) -> Opening:
     """Raises NotJson and InvalidInput."""
+    most_people = settings.live_people
     opening = _validated(Opening, _parsed(text))
     if opening.skeleton is not None:
         skeleton_named(opening.skeleton)
-    if opening.detector is not None and opening.detector not in DETECTORS:
-        raise UnknownName("detector", opening.detector, DETECTORS)
+    # any other name may be a file or an address
+    if opening.detector not in (None, settings.detector, *DETECTORS):
+        raise UnknownName("detector", str(opening.detector), DETECTORS)
     if opening.max_people is not None and opening.max_people > most_people:
         raise InvalidInput(
             f"max_people lies in 1..{most_people} here, got {opening.max_people}", ("max_people",)
@@ -208,7 +209,7 @@ def ready_text(opening: Opening, lifter: Lifter) -> str:
             "delay_s": delay_frames / opening.fps,
             "lookahead": lookahead,
             "applied": _applied(opening, lifter),
-            "warnings": list(_warnings(opening, lifter)),
+            "warnings": [*rate_warnings(opening.fps, lifter), *_missing(lifter)],
         }
     )
 
@@ -226,12 +227,10 @@ def _applied(opening: Opening, lifter: Lifter) -> dict[str, Any]:
     }
 
 
-def _warnings(opening: Opening, lifter: Lifter) -> Iterator[str]:
-    if not lifter.info.covers(opening.fps):
-        low, high = lifter.info.fps
-        yield f"the model was trained for {low:g}-{high:g} frames/s, these are {opening.fps:.4g}"
-    if not lifter.has_dense:
-        yield f"model {lifter.name} gives no early answers: every frame has its final one alone"
+def _missing(lifter: Lifter) -> list[str]:
+    if lifter.has_dense:
+        return []
+    return [f"model {lifter.name} gives no early answers: every frame has its final one alone"]
 
 
 def answer_text(answer: Answer) -> str:

@@ -36,6 +36,7 @@ class Camera:
     fps: float
     image_size: tuple[int, int] | None
     detector: str
+    device: str
     max_people: int
     max_pixels: int
 
@@ -65,7 +66,7 @@ class Watcher:
             picture = read_jpeg(jpeg, self._camera.max_pixels)
             self._check_size(picture)
             if self._detector is None:
-                self._detector = open_detector(self._camera.detector, self._camera.max_people)
+                self._detector = self._open_detector()
             found = self._detector.detect(picture, frame / self._camera.fps)
             rows = self._convert(self._tracker.update(found), self._detector.skeleton)
             frames = range(self._frame + 1, frame + 1)
@@ -79,6 +80,10 @@ class Watcher:
             if self._detector is not None:
                 self._detector.close()
                 self._detector = None
+
+    def _open_detector(self) -> Detector:
+        camera = self._camera
+        return open_detector(camera.detector, camera.max_people, camera.device)
 
     def _check_size(self, picture: NDArray[np.uint8]) -> None:
         size = (picture.shape[1], picture.shape[0])

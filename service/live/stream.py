@@ -92,7 +92,7 @@ class _Conversation:
         dropped = self._service.telemetry.live_dropped.inc
         drops = opening.policy == "drop_oldest"
         outbox = Outbox(self._settings.live_queue, dropped if drops else None)
-        async with _sending(outbox, self._send), aclosing(self._frames(opening)) as frames:
+        async with _sending(outbox, self._send), aclosing(self._frames(opening, lifter)) as frames:
             async for span, people in frames:
                 await self._lift(session.push(span, people), session, lifter, outbox)
             await self._lift(session.flush(), session, lifter, outbox)
@@ -103,7 +103,7 @@ class _Conversation:
         first = await self._receive()
         if isinstance(first, bytes):
             raise NotUnderstood("the first message is JSON, as text; pictures come after it")
-        return read_opening(first, self._settings.live_people)
+        return read_opening(first, self._settings)
 
     async def _lift(
         self,
@@ -119,13 +119,16 @@ class _Conversation:
                 self._service.telemetry.lifted(len(answer.people))
             await outbox.put(answer_text(answer), provisional=not answer.final)
 
-    async def _frames(self, opening: Opening) -> Frames:
+    async def _frames(self, opening: Opening, lifter: Lifter) -> Frames:
         """What the client sends, people's keypoints or pictures, as its first message after the
         opening decides."""
         first = await self._receive()
-        frames = self._pictures if isinstance(first, bytes) else self._keypoints
-        async with aclosing(frames(first, opening)) as source:
-            async for one in source:
+        if isinstance(first, bytes):
+            frames = self._pictures(first, self._camera(opening, lifter))
+        else:
+            frames = self._keypoints(first, opening)
+        async with aclosing(frames):
+            async for one in frames:
                 yield one
 
     async def _keypoints(self, message: Message, opening: Opening) -> Frames:
@@ -143,8 +146,8 @@ class _Conversation:
             yield range(got.frame, expected), got.people
             message = await self._receive()
 
-    async def _pictures(self, first: Message, opening: Opening) -> Frames:
-        watcher = Watcher(self._camera(opening))
+    async def _pictures(self, first: bytes, camera: Camera) -> Frames:
+        watcher = Watcher(camera)
         threads = self._service.watching
         newest = NewestPicture()
         receiving = asyncio.create_task(newest.receive_all(first, self._receive))
@@ -156,12 +159,13 @@ class _Conversation:
             receiving.cancel()
             threads.submit(watcher.close)
 
-    def _camera(self, opening: Opening) -> Camera:
+    def _camera(self, opening: Opening, lifter: Lifter) -> Camera:
         size = opening.image_size
         return Camera(
             fps=opening.fps,
             image_size=None if size is None else (size[0], size[1]),
             detector=opening.detector or self._settings.detector,
+            device=lifter.device,
             max_people=opening.max_people or min(PICTURE_PEOPLE, self._settings.live_people),
             max_pixels=self._settings.max_picture_pixels,
         )
