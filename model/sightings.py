@@ -1,4 +1,4 @@
-"""Where each person of a video was seen, kept small: an hour of one person takes some 20 MB."""
+"""Where each person of a video was seen, kept small: an hour of one person takes some 30 MB."""
 
 from array import array
 from collections.abc import Sequence
