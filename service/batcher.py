@@ -104,8 +104,8 @@ class Batcher:
                     f"try again in {RETRY_AFTER_S} s",
                     RETRY_AFTER_S,
                 )
-            self._inside += 1
             self._enqueue(caller, self._new if caller.live else self._others)
+            self._inside += 1
 
     def _leave(self, caller: _Caller) -> None:
         early = caller.answer.cancel()
@@ -120,8 +120,8 @@ class Batcher:
             self._telemetry.lifting_ended(time.perf_counter() - caller.since_s, caller.live)
 
     def _enqueue(self, caller: _Caller, queue: deque[_Caller]) -> None:
-        queue.append(caller)
         self._turns.submit(self._turn)
+        queue.append(caller)
 
     def _queues(self) -> tuple[deque[_Caller], ...]:
         return self._new, self._live, self._others

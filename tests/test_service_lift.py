@@ -345,7 +345,7 @@ def clients_who_left(server: httpx.Client) -> float:
 def test_lifting_ends_when_its_client_has_left(server: httpx.Client) -> None:
     """Long before it would have been done."""
     left = clients_who_left(server)
-    content = json.dumps(valid_body(20_000)).encode()
+    content = json.dumps(valid_body(8000)).encode()
     head = f"POST /lift HTTP/1.1\r\nHost: a\r\nContent-Length: {len(content)}\r\n\r\n"
     url = server.base_url
     with socket.create_connection((url.host, url.port or 80)) as leaving:

@@ -65,7 +65,7 @@ def picked(replies: list[Body], final: bool) -> dict[str, list[Any]]:
 
 
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     cuts=st.lists(st.integers(1, 44), max_size=8),
