@@ -222,16 +222,16 @@ def _open_boxes(asked: DetectorName, max_people: int, device: str) -> BoxFinder:
 
 def _skeleton(asked: DetectorName, config: Path, meta: Mapping[str, Any]) -> Skeleton:
     """Ours that has the same joints in the same order, as far as the conversion uses them."""
-    if asked.joints:
-        return skeleton_named(asked.joints)
-    names = [name for _, name in sorted(meta["keypoint_id2name"].items())]
-    for skeleton in SKELETONS.values():
-        if len(names) == len(skeleton.joints) and _agree(names, skeleton):
+    names = [name for _, name in sorted(meta.get("keypoint_id2name", {}).items())]
+    meant = [skeleton_named(asked.joints)] if asked.joints else SKELETONS.values()
+    for skeleton in meant:
+        fits = len(names) == len(skeleton.joints)
+        if fits and (asked.joints or _agree(names, skeleton)):
             return skeleton
     raise DetectorUnavailable(
         f"{config.stem} answers in the joints of {meta.get('dataset_name')} "
-        f"({', '.join(names[:4])}, ...), which cannot be turned into H36M-17; "
-        f"known are {', '.join(SKELETONS)}"
+        f"({len(names)}: {', '.join(names[:4])}, ...), which cannot be turned into H36M-17 as "
+        f"{asked.joints or ', '.join(SKELETONS)}"
     )
 
 

@@ -34,7 +34,7 @@ def _loaded(
     model = _built(package, config, device)
     checkpoint = _read_checkpoint(weights)
     _fill(model, checkpoint.get("state_dict", checkpoint), f"{weights.name} for {config.stem}")
-    meta = checkpoint.get("meta", {}).get("dataset_meta")
+    meta = (checkpoint.get("meta") or {}).get("dataset_meta")
     if meta:
         model.dataset_meta = meta
     return model
@@ -71,9 +71,10 @@ def _read_checkpoint(weights: Path) -> dict[str, Any]:
         with _harmless_classes(), weights.open("rb") as file:
             checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zip and torch each have errors of their own
-        _, _, why = str(error).rpartition("WeightsUnpickler error: ")
+        # torch wraps the reason in advice to load unsafely
+        why = str(error).rpartition("WeightsUnpickler error: ")[2].partition("\n")[0]
         raise DetectorUnavailable(
-            f"{weights.name} is no checkpoint that can be read safely ({why.splitlines()[0:1]})"
+            f"{weights.name} is no checkpoint that can be read safely ({why})"
         ) from error
     if not isinstance(checkpoint, dict):
         raise DetectorUnavailable(f"{weights.name} holds no weights: {type(checkpoint).__name__}")
