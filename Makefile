@@ -29,7 +29,7 @@ ifneq ($(shell [ -x $(BIN)/python ] && echo there),there)
 .PHONY: $(SERVE) $(EVERYTHING) $(MMPOSE)
 endif
 
-.PHONY: help run setup test check mmpose test-mmpose clean
+.PHONY: help run setup test test-long check mmpose test-mmpose clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,9 @@ setup: $(EVERYTHING)  ## fill .venv with everything: service, training, tests, c
 
 test: $(EVERYTHING)  ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-long: $(EVERYTHING)  ## run the tests that take minutes: servers killed, memory of long videos
+	@$(BIN)/python -m pytest -m long -s $(ARGS)
 
 check: $(EVERYTHING)  ## lint, format and types
 	@$(BIN)/python -m ruff check

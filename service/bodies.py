@@ -16,11 +16,13 @@ DRAIN_S = 10.0
 """How long the rest of a refused body is read, so that its sender can read the answer."""
 
 
-def check_declared(request: Request, limit: int, name: str) -> None:
-    """Raises TooLarge where Content-Length alone says so; `limit` in bytes."""
+def check_declared(request: Request, limit: int, name: str) -> int:
+    """Content-Length in bytes, 0 where there is none; raises TooLarge where it alone says so."""
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+    length = int(declared) if declared.isdecimal() else 0
+    if length > limit:
         raise _too_large(name, limit)
+    return length
 
 
 async def chunks(request: Request, limit: int, name: str, stall_s: float) -> AsyncIterator[bytes]:

@@ -42,8 +42,7 @@ async def uploaded(
     """
     limit = settings.max_upload_bytes
     boundary = _boundary(request)
-    check_declared(request, limit, "an upload")
-    folder.check_space(int(request.headers.get("content-length", 0)))
+    folder.check_space(check_declared(request, limit, "an upload"))
     form = _Form(boundary)
     with folder.upload() as path, path.open("wb") as file:
         writer = _Writer(file, folder)

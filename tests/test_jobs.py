@@ -35,9 +35,9 @@ def send(client: httpx.Client, content: bytes, query: str = "", **headers: str) 
     return client.post(f"/video?{query}", files={"file": content}, headers=headers)
 
 
-def begin(client: httpx.Client, content: bytes = ONE, **headers: str) -> str:
+def begin(client: httpx.Client, content: bytes = ONE, query: str = "", **headers: str) -> str:
     """A job's path, as soon as the server has accepted it."""
-    response = send(client, content, **(ASYNC | headers))
+    response = send(client, content, query, **(ASYNC | headers))
     assert response.status_code == 202, response.text
     assert response.headers["preference-applied"] == "respond-async"
     JobReply.model_validate(response.json(), strict=True)

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from model import VideoOptions
-from service.errors import Conflict, Gone, Overloaded, Refused, StorageFull, WorkerLost
+from service.errors import Conflict, Gone, NotFound, Overloaded, Refused, StorageFull, WorkerLost
 from service.jobs.dispatcher import Dispatcher
 from service.jobs.folder import JobsFolder
 from service.jobs.job import CANCELLED, FAILED, Job, job_document
@@ -187,7 +187,7 @@ class Jobs:
         while True:
             try:
                 await self._expire(time.time())
-            except StorageFull as error:
+            except (StorageFull, NotFound) as error:
                 _log.error("expired jobs cannot be removed: %s", error)
             await asyncio.sleep(tick_s)
 

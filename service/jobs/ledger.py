@@ -100,8 +100,10 @@ class Ledger:
         return self._add(job)
 
     async def save(self, job: Job) -> None:
+        """Raises NotFound for a job that was removed meanwhile, StorageFull."""
+        entry = self[job.id]
         await self._write(lambda store: store.save(job))
-        self[job.id].change(job)
+        entry.change(job)
 
     async def remove(self, id: str) -> None:
         await self._write(lambda store: store.remove(id))
