@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -175,12 +176,20 @@ def main() -> None:
     worker.say({"trouble": worker.warm_up() if first["lifts"] else None})
     for line in lines:
         worker.answer(orjson.loads(line))
+        _return_memory()
 
 
 def _end_with_parent() -> None:
     """The kernel ends even a stopped process; elsewhere than on Linux the end of stdin does."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _return_memory() -> None:
+    """glibc keeps what a task has freed, and the next task's detector would add to it: 880 MB
+    instead of 490 after six videos."""
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _lines() -> Iterator[bytes]:

@@ -69,9 +69,9 @@ def peak_mb(worker: psutil.Process) -> float:
 
 
 def test_ten_minutes_take_no_more_memory_than_one() -> None:
-    with server_process(videos_at_once=1) as (_, client):
-        peaks_mb = []
-        for minutes in (1, 10):
+    peaks_mb = []
+    for minutes in (1, 10):
+        with server_process(videos_at_once=1) as (_, client):
             # every frame is decoded and lifted, though not looked at by the detector
             path = begin(client, looped(60 * minutes), "detect_every=10")
             worker = at_work_on(at_work(client, path))
