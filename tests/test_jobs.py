@@ -169,6 +169,7 @@ def test_a_cancelled_job_ends_at_once(server: httpx.Client, jobs_folder: Path) -
     assert server.get(f"{path}/result").status_code == 410
     assert server.delete(path).status_code == 204
     assert server.get(path).status_code == 404
+    assert ended(server, begin(server, film()))["status"] == "succeeded"
 
 
 def test_an_idempotency_key_is_one_job(server: httpx.Client) -> None:
@@ -176,6 +177,7 @@ def test_an_idempotency_key_is_one_job(server: httpx.Client) -> None:
     path = begin(server, content, idempotency_key="a-key")
     assert begin(server, content, idempotency_key="another") != path
     again = send(server, content, idempotency_key="a-key")
+    assert again.status_code == 200, again.text
     assert (again.status_code, again.headers["location"]) == (200, path)
     for other, query in ((film([0, 1]), ""), (content, "max_people=1")):
         conflict = send(server, other, query, idempotency_key="a-key")

@@ -79,7 +79,7 @@ class WorkerProcess:
             raise WorkerLost(f"a worker was not ready after {START_S} s") from None
         finally:
             if not ready:
-                self.kill()
+                await self.close()
 
     async def run(self, task: Mapping[str, Any], limits: Limits, told: Told | None = None) -> Any:
         """What the worker answers to a task. Raises Refused, OverLimit, UnreadableVideo and
@@ -97,7 +97,7 @@ class WorkerProcess:
         finally:
             watching.cancel()
             if not ended:
-                self.kill()
+                await self.close()
         if "problem" in answer:
             raise Refused(answer["problem"])
         return answer["done"]
@@ -136,6 +136,7 @@ class WorkerProcess:
         return process.memory_info().rss, times.user + times.system
 
     async def close(self) -> None:
+        """End the process, and wait until it has: the next task must not meet a dying one."""
         self.kill()
         if self._process is not None:
             await self._process.wait()
