@@ -258,8 +258,8 @@ def _upright_rgb(
     """The frame as it is to be shown: PyAV reports the display matrix but does not apply it."""
     turned = _is_turned(matrix)
     width, height = (info.height, info.width) if turned else (info.width, info.height)
-    # the annotation of to_ndarray lists the types of every pixel format
-    image: Any = picture.to_ndarray(format="rgb24", width=width, height=height)
+    # the annotation lists the types of every pixel format; more threads would be new ones each time
+    image: Any = picture.to_ndarray(format="rgb24", width=width, height=height, threads=1)
     if turned:
         image = image.transpose(1, 0, 2)
     to_right, to_bottom = matrix.sum(axis=0)
