@@ -8,6 +8,7 @@ SHELL := /bin/sh
 PORT :=
 HOST :=
 ARGS :=
+MINUTES := 20
 DEVICE := $(or $(POSELIFT_DEVICE),auto)
 
 VENV := .venv
@@ -29,7 +30,7 @@ ifneq ($(shell [ -x $(BIN)/python ] && echo there),there)
 .PHONY: $(SERVE) $(EVERYTHING) $(MMPOSE)
 endif
 
-.PHONY: help run setup test test-long check mmpose test-mmpose clean
+.PHONY: help run setup test test-long check soak mmpose test-mmpose clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +59,9 @@ mmpose: $(MMPOSE)  ## add MMPose, for POSELIFT_DETECTOR=mmpose (docs/detectors.m
 
 test-mmpose: $(MMPOSE)  ## run the tests of the detectors with MMPose in place
 	@$(BIN)/python -m pytest tests/test_mmpose.py tests/test_detectors.py $(ARGS)
+
+soak: $(EVERYTHING)  ## load a server for MINUTES=20; fails if its memory grows
+	@$(BIN)/python benchmarks/soak.py $(MINUTES)
 
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,12 +4,15 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from conftest import ServerStarter
 
 from model import PoseError
 from model.training.network import NetworkShape
 from model.training.peers import TorchPeers
 from service import cli
+from service.bench import live_clients, load, tune, wire
 from service.bench.report import Line
 from service.bench.timing import Timings
 
@@ -35,20 +38,48 @@ def test_a_ratio_is_of_runs_of_the_same_round() -> None:
     assert timings.cost("theirs", of="ours") == 2
 
 
+@pytest.mark.parametrize(
+    ("only", "count"),
+    [
+        (["shipped", "video", "stream", "peak", "batching"], 12),
+        pytest.param(["websocket", "json"], 3, marks=pytest.mark.long),
+    ],
+    ids=["lifting", "wire"],
+)
 def test_every_line_of_the_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    only: list[str],
+    count: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(cli, "_peers", lambda: TorchPeers(SMALL))
+    for size, small in (("LIVE_FRAMES", 100), ("BODIES", 1)):
+        monkeypatch.setattr(wire, size, small)
     written = tmp_path / "figures.json"
     quick = ["--windows", "9", "--frames", "40", "--rounds", "1", "--json", str(written)]
-    assert cli.main(["bench", *quick]) == 0
+    assert cli.main(["bench", "--only", *only, *quick]) == 0
     rows = [row.split("|")[1:-1] for row in capsys.readouterr().out.splitlines() if row[:1] == "|"]
     figures = json.loads(written.read_bytes())["lines"]
     assert [row[0].strip() for row in rows[2:]] == [line["what"] for line in figures]
     for what, measured, target, verdict, _ in rows[2:]:
-        assert float(measured) > 0, what
+        assert np.isfinite(float(measured)), what
         assert (verdict.strip() in ("pass", "short")) == bool(target.strip()), what
-    assert len(figures) == 11
+    assert len(figures) == count
+
+
+def test_the_load_is_searched_for_and_then_refused(
+    monkeypatch: pytest.MonkeyPatch, start_server: ServerStarter
+) -> None:
+    monkeypatch.setattr(load, "SECONDS", 1)
+    with start_server(live_at_once=1) as client:
+        step = load.run(str(client.base_url), 3)
+    assert step.refused == 2
+    assert step.sent == step.answered == live_clients.FPS
+
+
+def test_the_smallest_call_that_costs_nearly_as_little_as_any() -> None:
+    assert tune.best({27: 2.0, 108: 1.01, 216: 1.0, 432: 1.1}) == 108
 
 
 def test_without_torch_the_lines_that_need_it_are_named(

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-LINES = ("shipped", "video", "stream", "peak")
+LINES = ("shipped", "video", "stream", "peak", "batching", "websocket", "json")
 """Groups of lines of the table, in its order."""
 
 
@@ -28,5 +28,9 @@ def add_arguments(bench: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME",
         help="with --detectors: also this",
+    )
+    bench.add_argument("--tune", action="store_true", help="find the best POSELIFT_BATCH_TOKENS")
+    bench.add_argument(
+        "--load", action="store_true", help="find how many live streams this machine holds"
     )
     bench.add_argument("--json", type=Path, help="also write the figures to a file")

@@ -46,6 +46,19 @@ class Trial:
             self._networks[frames] = Network(Lifter.load(path), whole_graph(path), eager)
         return self._networks[frames]
 
+    def tiny(self) -> Path:
+        """A model file whose lifting costs next to nothing, alone in its folder; exported once."""
+        folder = self.folder / "tiny"
+        if not folder.exists():
+            folder.mkdir()
+            self.torch.tiny(folder)
+        return next(folder.glob("*.onnx"))
+
+    def files(self) -> Iterator[Path]:
+        """The model files of the windows asked for."""
+        for frames in self.windows:
+            yield self.torch.network(frames).export(self.folder)
+
     def networks(self) -> Iterator[Network]:
         """Those of the windows asked for, the longest first."""
         for frames in sorted(self.windows, reverse=True):

@@ -1,0 +1,159 @@
+"""Streams, lifts and small videos that come and go; does the server's memory stay flat?
+
+    .venv/bin/python benchmarks/soak.py [MINUTES]
+
+Ends with 1 if the server's memory grows beyond noise once it has warmed up, or if it answers what
+it should not. All traffic stays on this machine, and comes from a fixed number of clients.
+"""
+
+import json
+import random
+import statistics
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from model import H36M17
+from service.bench.served import Served, served
+from service.bench.trial import walk
+
+CLIP = Path(__file__).parent.parent / "tests" / "clips" / "one_person.mp4"
+ABOUT = {"skeleton": H36M17.name, "image_size": [1000, 1000], "fps": 30}
+SAMPLES = 120
+WARM = 1 / 3
+"""The share of the time in which models, workers, pools and caches fill."""
+NOISE = 1.05
+"""After that, the median of the last half over that of the first may be so much."""
+WELCOME = {"200", "202", "204", "404", "409", "429", "503", "1000", "1013", "left"}
+"""Statuses, close codes, and clients who left on purpose."""
+PAUSE_S = 0.05
+
+
+def main(minutes: float) -> int:
+    settings = {"live_at_once": 4, "max_streams": 16, "stream_idle_s": 5}
+    with served(settings) as server, _clients(server.url) as answers:
+        memory_mb = list(_watched(server, minutes * 60))
+    held, grown = _grown(memory_mb)
+    print(f"\nanswers: {dict(answers)}")
+    print(f"memory after warming up: {held:.0f} MB, at the end {grown:.3f} times that")
+    unwelcome = set(answers) - WELCOME
+    if unwelcome:
+        print(f"unwelcome answers: {', '.join(sorted(unwelcome))}")
+    return int(grown > NOISE or bool(unwelcome))
+
+
+def _watched(server: Served, seconds: float) -> Iterator[float]:
+    """MB of the server's own process, sampled and drawn as it goes."""
+    begin_s = time.monotonic()
+    for sample in range(1, SAMPLES + 1):
+        time.sleep(max(0.0, begin_s + seconds * sample / SAMPLES - time.monotonic()))
+        memory_mb = server.process.memory_info().rss / 1e6
+        if sample % (SAMPLES // 20) == 0:
+            minute = (time.monotonic() - begin_s) / 60
+            print(
+                f"{minute:5.1f} min {memory_mb:6.0f} MB {'#' * round(memory_mb / 10)}", flush=True
+            )
+        yield memory_mb
+
+
+def _grown(memory_mb: list[float]) -> tuple[float, float]:
+    """MB once warm, and how many times that at the end."""
+    warm = memory_mb[round(len(memory_mb) * WARM) :]
+    middle = len(warm) // 2
+    first, last = statistics.median(warm[:middle]), statistics.median(warm[middle:])
+    return first, last / first
+
+
+@contextmanager
+def _clients(url: str) -> Iterator[Counter[str]]:
+    """One thread for each kind of client; gives how often they got which answer."""
+    answers: Counter[str] = Counter()
+    stop, lock = threading.Event(), threading.Lock()
+
+    def work(visit: Callable[[str, random.Random], str], seed: int) -> None:
+        chance = random.Random(seed)
+        while not stop.wait(PAUSE_S):
+            answer = visit(url, chance)
+            with lock:
+                answers[answer] += 1
+
+    kinds = [_lift, _http_stream, _video, *[_websocket] * 3]
+    with ThreadPoolExecutor(len(kinds)) as threads:
+        working = [threads.submit(work, visit, seed) for seed, visit in enumerate(kinds)]
+        try:
+            yield answers
+        finally:
+            stop.set()
+    for one in working:
+        one.result()
+
+
+def _lift(url: str, chance: random.Random) -> str:
+    return _post(f"{url}/lift", json={**ABOUT, "keypoints": _frames(chance.randint(1, 400))})
+
+
+def _http_stream(url: str, chance: random.Random) -> str:
+    """A stream over plain HTTP; half of them are never ended, and expire."""
+    name = f"soak-{chance.getrandbits(64):x}"
+    answer = "left"
+    for _ in range(chance.randint(1, 10)):
+        chunk = _frames(chance.randint(1, 5))
+        answer = _post(f"{url}/lift", json={**ABOUT, "stream": name, "keypoints": chunk})
+    if chance.random() < 0.5:
+        answer = str(httpx.delete(f"{url}/streams/{name}").status_code)
+    return answer
+
+
+def _video(url: str, chance: random.Random) -> str:
+    """A small video; one in four is not waited for but cancelled. Its job is removed."""
+    wait = "respond-async" if chance.random() < 0.25 else "wait=60"
+    with CLIP.open("rb") as file:
+        answer = httpx.post(
+            f"{url}/video", files={"file": file}, headers={"prefer": wait}, timeout=120
+        )
+    for job in httpx.get(f"{url}/jobs", timeout=60).json()["jobs"]:
+        httpx.delete(f"{url}/jobs/{job['id']}", timeout=60)
+    return str(answer.status_code)
+
+
+def _websocket(url: str, chance: random.Random) -> str:
+    """Up to three people for a few seconds; one client in four leaves without a word."""
+    people, frames = chance.randint(1, 3), _frames(chance.randint(1, 90))
+    leaves = chance.random() < 0.25
+    try:
+        with connect(f"ws{url.removeprefix('http')}/stream", open_timeout=60) as client:
+            client.send(json.dumps(ABOUT))
+            for number, joints in enumerate(frames):
+                seen = [{"id": id, "keypoints": joints} for id in range(people)]
+                client.send(json.dumps({"frame": number, "people": seen}))
+            if leaves:
+                return "left"
+            client.send('{"end": true}')
+            for _ in client:
+                pass
+        return "1000"
+    except ConnectionClosed as closed:
+        return str(closed.rcvd.code if closed.rcvd else "no close")
+
+
+def _frames(count: int) -> list[Any]:
+    frames: list[Any] = walk(count).xy.tolist()
+    return frames
+
+
+def _post(url: str, **given: Any) -> str:
+    return str(httpx.post(url, timeout=120, **given).status_code)
+
+
+if __name__ == "__main__":
+    sys.exit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 20))

@@ -1,0 +1,89 @@
+"""`poselift bench --load`: how many live streams of 30 frames a second this machine holds."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from model import PoseError, model_named
+from service.bench.live_clients import FPS, Seen
+from service.bench.served import served
+from service.bench.trial import Trial
+from service.settings import read_settings
+
+SECONDS = 6
+FRAME_S = 1 / FPS
+MOST = 256
+
+
+@dataclass(frozen=True)
+class Step:
+    """So many streams at once, for SECONDS. p95_s is of the time from a frame to its first answer,
+    infinite where more than one in twenty got none."""
+
+    streams: int
+    p95_s: float
+    sent: int
+    answered: int
+    refused: int
+
+    @property
+    def held(self) -> bool:
+        return self.p95_s < FRAME_S and not self.refused
+
+
+def load(trial: Trial) -> Iterator[str]:
+    """Markdown lines. A server in a process of its own, all clients in another on the same machine,
+    over WS /stream; the number of streams is doubled until it is too many, then bisected. At last a
+    server that is told what it holds gets twice as many."""
+    settings = read_settings()
+    shipped = model_named(settings.model, settings.weights)
+    models = [Path(shutil.copy(shipped, trial.folder)), *trial.files()]
+    yield "| model | streams | first answer, p95 ms | frames sent / answered | refused |"
+    yield "|---|---|---|---|---|"
+    for path in models:
+        most = 0
+        with served({"weights": path.parent, "model": path.stem, "live_at_once": MOST}) as server:
+            for step in _search(server.url):
+                yield _row(path.stem, step)
+                most = max(most, step.streams) if step.held else most
+        told = {"weights": path.parent, "model": path.stem, "live_at_once": max(1, most)}
+        with served(told) as server:
+            step = run(server.url, 2 * max(1, most))
+            yield _row(f"{path.stem}, POSELIFT_LIVE_AT_ONCE={max(1, most)}", step)
+
+
+def _row(name: str, step: Step) -> str:
+    answered = f"{step.sent} / {step.answered}"
+    return f"| {name} | {step.streams} | {step.p95_s * 1e3:.1f} | {answered} | {step.refused} |"
+
+
+def _search(url: str) -> Iterator[Step]:
+    """Steps up to the first that does not hold, then between the two, to about a tenth."""
+    held, lost, streams = 0, MOST + 1, 1
+    run(url, 1)
+    while lost - held > max(1, held // 8):
+        step = run(url, streams)
+        yield step
+        if step.held:
+            held = streams
+        else:
+            lost = streams
+        streams = min(2 * streams, MOST) if lost > MOST else (held + lost) // 2
+
+
+def run(url: str, streams: int) -> Step:
+    """One step; raises PoseError where the clients fail."""
+    command = [sys.executable, "-m", "service.bench.live_clients", url, str(streams), str(SECONDS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise PoseError(f"the clients failed: {done.stderr.strip()}")
+    seen = Seen(**json.loads(done.stdout))
+    unanswered = [np.inf] * (seen.sent - len(seen.first_s))
+    p95_s = float(np.quantile(seen.first_s + unanswered, 0.95, method="higher")) if seen.sent else 0
+    return Step(streams, p95_s, seen.sent, len(seen.first_s), sum(seen.refused.values()))

@@ -1,0 +1,123 @@
+"""The lines about the wire: what a server spends besides lifting, in its own process.
+
+The model is so small that lifting costs next to nothing, and what it does cost is taken off.
+"""
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+from websockets.sync.client import connect
+
+from model import H36M17, Lifter, LiftStream, carry_out
+from service.bench.report import Line
+from service.bench.served import Served, served, started
+from service.bench.timing import Way, interleave
+from service.bench.trial import Trial, one_by_one, walk
+
+LIVE_FRAMES = 500
+"""Frames a round: another process's CPU time is counted in hundredths of a second."""
+BODY_FRAMES = 1000
+BODIES = 10
+
+
+def websocket(trial: Trial) -> Iterator[Line]:
+    """A frame through WS /stream, and through POST /lift with a stream."""
+    model = trial.tiny()
+    lifter, frames = Lifter.load(model), walk(LIVE_FRAMES)
+    stream, new = LiftStream(lifter), one_by_one(frames)
+    lifting_s = _alone(trial, lambda: [carry_out(stream.push(one), lifter.run_pass) for one in new])
+    keypoints = frames.xy.tolist()
+    with _tiny(model) as server, httpx.Client(base_url=server.url) as client:
+        timings = interleave(
+            {
+                "websocket": lambda: _over_websocket(server.url, keypoints),
+                "http": lambda: _over_http(client, keypoints),
+            },
+            trial.rounds,
+            server.cpu_s,
+        )
+    websocket_s, http_s = (timings.median_s(w) - lifting_s for w in ("websocket", "http"))
+    yield Line(
+        "a WebSocket frame, server CPU besides lifting, of an HTTP frame's",
+        websocket_s / http_s,
+        1 / 3,
+        at_most=True,
+        detail=f"{websocket_s / LIVE_FRAMES * 1e3:.2f} ms, {http_s / LIVE_FRAMES * 1e3:.2f}",
+    )
+
+
+def json_body(trial: Trial) -> Iterator[Line]:
+    """A thousand frames through POST /lift, and through a server that leaves JSON to FastAPI."""
+    model, sequence = trial.tiny(), walk(BODY_FRAMES)
+    lifter = Lifter.load(model)
+    lifting_s = _alone(trial, lambda: [lifter.lift(sequence) for _ in range(BODIES)])
+    body = json.dumps({**_about(), "keypoints": sequence.rows.tolist()}).encode()
+    with ExitStack() as opened:
+        ours = opened.enter_context(_tiny(model))
+        peer = opened.enter_context(started(["service.bench.plain_peer"]))
+        client = opened.enter_context(httpx.Client(timeout=60))
+        ways = {
+            "ours": _posts(client, f"{ours.url}/lift", body),
+            "dict in, dict out": _posts(client, f"{peer.url}/dicts", body),
+            "typed lists in and out": _posts(client, f"{peer.url}/typed", body),
+        }
+        # one of the two servers always rests
+        timings = interleave(ways, trial.rounds, lambda: ours.cpu_s() + peer.cpu_s())
+    ours_s = timings.median_s("ours") - lifting_s
+    for way, most in (("dict in, dict out", 0.25), ("typed lists in and out", None)):
+        yield Line(
+            f"{BODY_FRAMES} frames as JSON, server CPU besides lifting, of {way}",
+            ours_s / timings.median_s(way),
+            most,
+            at_most=True,
+            detail=f"{ours_s / BODIES * 1e3:.1f} ms, {timings.median_s(way) / BODIES * 1e3:.1f}",
+        )
+
+
+def _tiny(model: Path) -> AbstractContextManager[Served]:
+    return served({"weights": model.parent, "model": model.stem})
+
+
+def _alone(trial: Trial, lift: Way) -> float:
+    """Seconds that the lifting itself takes."""
+    return interleave({"lifting": lift}, trial.rounds).median_s("lifting")
+
+
+def _about() -> dict[str, Any]:
+    return {"skeleton": H36M17.name, "image_size": [1000, 1000], "fps": 50}
+
+
+def _posts(client: httpx.Client, url: str, body: bytes) -> Callable[[], None]:
+    def post() -> None:
+        for _ in range(BODIES):
+            headers = {"content-type": "application/json"}
+            client.post(url, content=body, headers=headers).raise_for_status()
+
+    return post
+
+
+def _over_http(client: httpx.Client, keypoints: list[Any]) -> None:
+    stream = f"bench-{secrets.token_hex(8)}"
+    for frame in keypoints:
+        body = {**_about(), "stream": stream, "keypoints": [frame]}
+        client.post("/lift", json=body).raise_for_status()
+    client.delete(f"/streams/{stream}").raise_for_status()
+
+
+def _over_websocket(url: str, keypoints: list[Any]) -> None:
+    """Final answers alone, as over HTTP, each awaited before the next frame is sent."""
+    with connect(f"ws{url.removeprefix('http')}/stream", compression=None) as client:
+        client.send(json.dumps({**_about(), "lookahead": None}))
+        client.recv()
+        for number, frame in enumerate(keypoints):
+            people = [{"id": 1, "keypoints": frame}]
+            client.send(json.dumps({"frame": number, "people": people}))
+            client.recv()
+        client.send('{"end": true}')
+        for _ in client:
+            pass
