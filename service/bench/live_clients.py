@@ -47,7 +47,9 @@ async def _stream(url: str, frames: int, delay_s: float, seen: Seen) -> None:
         async with connect(f"ws{url.removeprefix('http')}/stream", compression=None) as client:
             opening = {"skeleton": H36M17.name, "image_size": [1000, 1000], "fps": FPS}
             await client.send(json.dumps(opening))
-            await client.recv()
+            if "error" in json.loads(await client.recv()):
+                await client.wait_closed()
+                raise client.protocol.close_exc
             await asyncio.sleep(delay_s)
             sent_s: dict[int, float] = {}
             async with asyncio.timeout(frames / FPS + PATIENCE_S), asyncio.TaskGroup() as tasks:
