@@ -7,7 +7,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,8 @@ from model.frames import Video, VideoInfo, open_video
 from model.lifter import Lifter, LiftOptions
 from model.long_lifting import lift_run
 from model.read_ahead import read_ahead
-from model.sequences import KeypointSequence, PoseSequence
+from model.repair import undo_swaps
+from model.sequences import Float32, KeypointSequence, PoseSequence
 from model.sightings import MAX_BRIDGED_S, Frames, Track, fill, split_at_gaps
 from model.skeleton import H36M17
 from model.smoothing import SMOOTHINGS, smooth
@@ -43,13 +44,15 @@ class VideoOptions:
     """How a video is worked on; the last four are LiftOptions'. Raises InvalidInput.
 
     detect_every: the detector looks at every n-th frame and the last; between them keypoints move
-    on straight lines in time.
+    on straight lines in time. repair: exchange left and right back where the detector took one for
+    the other.
     """
 
     detector: str = "mediapipe"
     max_people: int = 4
     smoothing: str = "butterworth"
     detect_every: int = 1
+    repair: bool = True
     readout: str = "centre"
     flip: bool = False
     focal_px: float | None = None
@@ -118,6 +121,7 @@ class _Seen:
     times_s: NDArray[np.float64]
     tracks: dict[int, Track]
     crowded: bool
+    repaired: dict[int, int] = field(default_factory=dict)  # id -> frames
 
 
 def lift_video(
@@ -195,7 +199,7 @@ def _lift_people(
         return smooth(lift_run(lifter, run, options.lift_options(), lifted), options.smoothing)
 
     for id, mine in runs.items():
-        keypoints = _keypoints(seen.tracks[id], mine, seen, options.detect_every)
+        keypoints = _keypoints(id, mine, seen, options)
         yield _motion(id, mine, keypoints, seen.times_s, lift)
 
 
@@ -213,11 +217,29 @@ def _motion(
     return PersonMotion(id, frames, times_s[frames], keypoints, poses)
 
 
-def _keypoints(track: Track, runs: list[Frames], seen: _Seen, every: int) -> KeypointSequence:
-    frames, found = track.sightings()
+def _keypoints(id: int, runs: list[Frames], seen: _Seen, options: VideoOptions) -> KeypointSequence:
+    frames, found = seen.tracks[id].sightings()
+    if options.repair:
+        swapped = np.zeros((len(frames), 2), bool)
+        for run in runs:
+            inside = slice(*np.searchsorted(frames, [run[0], run[-1] + 1]))
+            found[inside], swapped[inside] = _repaired(found[inside], seen.info)
+        seen.repaired[id] = int(swapped.any(axis=1).sum())
+    every = options.detect_every
     rows = np.concatenate([fill(run, frames, found, seen.times_s, every) for run in runs])
-    size = (seen.info.width, seen.info.height)
-    return KeypointSequence(rows[..., :2], rows[..., 2], size, seen.info.fps, H36M17)
+    return _sequence(rows, seen.info)
+
+
+def _repaired(rows: Float32, info: VideoInfo) -> tuple[Float32, NDArray[np.bool_]]:
+    """Rows (n, 17, 3) with left and right put right, and where (legs, arms) were not: (n, 2)."""
+    repaired, swapped = undo_swaps(_sequence(rows, info))
+    return np.concatenate([repaired.xy, repaired.confidence[..., None]], axis=-1), swapped
+
+
+def _sequence(rows: Float32, info: VideoInfo) -> KeypointSequence:
+    return KeypointSequence(
+        rows[..., :2], rows[..., 2], (info.width, info.height), info.fps, H36M17
+    )
 
 
 def _warnings(seen: _Seen, lifter: Lifter, options: VideoOptions) -> list[str]:
@@ -237,6 +259,11 @@ def _warnings(seen: _Seen, lifter: Lifter, options: VideoOptions) -> list[str]:
         warnings.append(
             f"more than {options.max_people} people are seen at a time; the rest was left out"
         )
+    for id, frames in seen.repaired.items():
+        if frames:
+            warnings.append(
+                f"person {id}: left and right were exchanged back in {frames} frame{'s' * (frames > 1)}"
+            )
     return warnings
 
 
@@ -248,7 +275,8 @@ def _applied(info: VideoInfo, lifter: Lifter, options: VideoOptions) -> dict[str
         "smoothing": options.smoothing,
         "detect_every": options.detect_every,
         "lift_every": lifter.info.stride(info.fps),
-        "repair": f"gaps of up to {MAX_BRIDGED_S:g} s bridged",
+        "repair": f"gaps of up to {MAX_BRIDGED_S:g} s bridged"
+        + ", left/right swaps undone" * options.repair,
         "focal_px": assumed_px if options.focal_px is None else options.focal_px,
         "height_m": lifter.info.height_m if options.height_m is None else options.height_m,
     }

@@ -120,6 +120,7 @@ def _options(asked: argparse.Namespace, detector: str) -> VideoOptions:
         detector=detector,
         max_people=asked.max_people,
         detect_every=asked.detect_every,
+        repair=asked.repair,
         smoothing=asked.smoothing,
         readout=asked.readout,
         flip=asked.flip,

@@ -100,6 +100,12 @@ def _add_video(video: argparse.ArgumentParser) -> None:
         metavar="N",
         help="look for people in every N-th frame only, faster but less exact (1)",
     )
+    video.add_argument(
+        "--no-repair",
+        dest="repair",
+        action="store_false",
+        help="leave left and right as the detector had them",
+    )
     video.add_argument("--smoothing", choices=SMOOTHINGS, default="butterworth")
     video.add_argument("--focal-px", type=float, help="the camera's focal length, px")
     video.add_argument("--height-m", type=float, help="the person's standing height, m")

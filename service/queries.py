@@ -11,6 +11,8 @@ from service.schemas import FLIP, FocalPx, HeightM, Readout, Smoothing
 
 MAX_LISTED = 1000
 
+REPAIR = "exchange left and right back where the detector took one for the other"
+
 
 class VideoQuery(BaseModel):
     """The options of POST /video."""
@@ -36,6 +38,7 @@ class VideoQuery(BaseModel):
             description="look for people in every n-th frame only, faster but less exact",
         ),
     ] = 1
+    repair: Annotated[bool, Field(description=REPAIR)] = True
     smoothing: Smoothing = "butterworth"
     focal_px: FocalPx = None
     height_m: HeightM = None
@@ -46,6 +49,7 @@ class VideoQuery(BaseModel):
             detector=self._detector(default_detector),
             max_people=self.max_people,
             detect_every=self.detect_every,
+            repair=self.repair,
             smoothing=self.smoothing,
             readout=self.readout,
             flip=self.flip,

@@ -39,7 +39,10 @@ def two_people(lifter: Lifter) -> VideoResult:
 
 def test_both_people_of_a_real_clip_through_all_of_it(two_people: VideoResult) -> None:
     assert [person.id for person in two_people.people] == [1, 2]
-    assert two_people.warnings == ()
+    assert two_people.warnings == (
+        "person 1: left and right were exchanged back in 12 frames",
+        "person 2: left and right were exchanged back in 1 frame",
+    )
     assert (two_people.video.frames, two_people.video.width) == (75, 854)
     assert two_people.detector == ("mediapipe", "0.10.21")
     for person in two_people.people:
@@ -61,13 +64,26 @@ def test_the_poses_are_the_lifters_of_these_keypoints_filtered(
         "smoothing": "butterworth",
         "detect_every": 1,
         "lift_every": 1,
-        "repair": "gaps of up to 0.5 s bridged",
+        "repair": "gaps of up to 0.5 s bridged, left/right swaps undone",
         "focal_px": 854,
         "height_m": lifter.info.height_m,
     }
     for person in two_people.people:
         expected = smooth(lifter.lift(person.keypoints), "butterworth")
         np.testing.assert_array_equal(person.poses.xyz, expected.xyz)
+
+
+def test_left_and_right_are_put_right_unless_asked_not_to(
+    two_people: VideoResult, lifter: Lifter
+) -> None:
+    """The detector takes the man's left for his right while he raises his arms."""
+    as_detected = lift_video(TWO, lifter, VideoOptions(repair=False))
+    assert as_detected.applied["repair"] == "gaps of up to 0.5 s bridged"
+    assert as_detected.warnings == ()
+    sides = [H36M17.index(f"{side}_wrist") for side in ("left", "right")]
+    for result, right_way in ((two_people, 30), (as_detected, 18)):
+        left, right = (result.people[0].keypoints.xy[:30, side, 0] for side in sides)
+        assert np.count_nonzero(left > right) == right_way
 
 
 def test_the_man_is_on_the_left_and_stays_and_the_woman_walks_to_the_left(
