@@ -261,9 +261,8 @@ def _warnings(seen: _Seen, lifter: Lifter, options: VideoOptions) -> list[str]:
         )
     for id, frames in seen.repaired.items():
         if frames:
-            warnings.append(
-                f"person {id}: left and right were exchanged back in {frames} frame{'s' * (frames > 1)}"
-            )
+            word = "frame" if frames == 1 else "frames"
+            warnings.append(f"person {id}: left and right were exchanged back in {frames} {word}")
     return warnings
 
 
