@@ -173,7 +173,9 @@ def test_train_export_evaluate(
         str(p) for p in (recordings_file, tmp_path / "r.pt", tmp_path / "m.onnx")
     )
     small = "--frames 3 --joint-width 8 --heads 2 --spatial-depth 1 --temporal-depth 1 --batch 16"
-    assert run("train", [file, "-o", checkpoint, "--windows", "64", *small.split()]) == 0
+    logged = ["--log-dir", str(tmp_path / "log"), "--precision", "bf16-mixed"]
+    assert run("train", [file, "-o", checkpoint, "--windows", "320", *small.split(), *logged]) == 0
+    assert list((tmp_path / "log").rglob("events.out.tfevents.*"))
     assert run("export", [checkpoint, "-o", model, "--version", "0.1", "--validation", file]) == 0
     lifter = Lifter.load(Path(model))
     assert (lifter.name, lifter.frames, lifter.version) == ("m", 3, "0.1")
