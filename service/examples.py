@@ -78,7 +78,7 @@ VIDEO_REPLY: dict[str, Any] = {
         "smoothing": "butterworth",
         "detect_every": 1,
         "lift_every": 1,
-        "repair": "gaps of up to 0.5 s bridged",
+        "repair": "gaps of up to 0.5 s bridged, left/right swaps undone",
         "focal_px": 1920,
         "height_m": 1.7,
     },
