@@ -15,7 +15,7 @@ from model import metrics
 
 J = 17
 SEEDS = st.integers(0, 2**32 - 1)
-FEW = settings(max_examples=15, deadline=None)
+FEW = settings(max_examples=15)
 
 
 def poses(seed: int, frames: int = 3) -> tuple[np.ndarray, np.ndarray]:

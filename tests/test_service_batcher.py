@@ -94,7 +94,7 @@ callers = st.tuples(
 )
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.lists(callers, min_size=1, max_size=16), st.sampled_from([1, 2, 4]), st.integers(1, 400))
 def test_batched_is_alone_and_who_leaves_disturbs_nobody(
     asked: list[tuple[int, int, bool, LiftOptions, bool]], workers: int, tokens: int

@@ -75,14 +75,14 @@ def put(value: Any, where: list[int], odd: Any) -> Any:
     return [*value[:index], put(value[index], where[1:], odd), *value[index + 1 :]]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(frames, min_size=1, max_size=4))
 def test_valid_keypoints_are_read_as_they_stand(value: Any) -> None:
     value = orjson.loads(orjson.dumps(value))
     assert fast_read(value) == slow_read(value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(frames, min_size=1, max_size=4),
     st.lists(st.tuples(st.lists(st.integers(0, 3), max_size=3), oddities), max_size=3),

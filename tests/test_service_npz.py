@@ -161,7 +161,7 @@ def damaged(content: bytes, changes: list[tuple[int, int]], before: int) -> byte
     return bytes(changed)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(damage, st.booleans())
 def test_a_damaged_file_is_refused_in_words(changes: list[tuple[int, int]], inside: bool) -> None:
     """Damage to the archive, and to the header of an array in it."""

@@ -77,7 +77,7 @@ def faulty(body: dict[str, Any]) -> set[str]:
     return unknown | {name for name, good in allowed.items() if not good}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.dictionaries(st.sampled_from([*VALID, ""]), odd, max_size=2), st.data())
 def test_requests_are_allowed_or_refused_as_the_contract_says(
     changes: dict[str, Any], data: st.DataObject
@@ -98,7 +98,7 @@ def test_requests_are_allowed_or_refused_as_the_contract_says(
         assert not expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=200) | odd.map(orjson.dumps))
 def test_any_bytes_are_refused_in_words(content: bytes) -> None:
     with pytest.raises(InvalidInput):
@@ -119,7 +119,7 @@ extreme = st.sampled_from([-1e6, -1.0, 0.0, 5e-324, 0.5, 1.0, 639.5, 1e6])
 rows = st.none() | st.lists(extreme, min_size=2, max_size=2) | st.just([1e6, 1e6, 5e-324])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     frames=st.lists(st.lists(rows, min_size=17, max_size=17) | st.none(), min_size=1, max_size=3),
     fps=st.sampled_from([1e-9, 1, 12.0, 12.5, 50, 1000]),

@@ -38,7 +38,7 @@ def runs(here: Presence, k: int) -> list[slice]:
     return [slice(run[0], run[-1] + 1) for run in found]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     frames=st.sampled_from([1, 3, 9]),
     here=st.integers(1, 3).flatmap(

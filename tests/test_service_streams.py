@@ -64,9 +64,7 @@ def picked(replies: list[Body], final: bool) -> dict[str, list[Any]]:
     return found
 
 
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     cuts=st.lists(st.integers(1, 44), max_size=8),
     options=st.sampled_from([{}, PERSON_OPTIONS, {"smoothing": "one_euro"}]),
