@@ -37,7 +37,7 @@ def batching(trial: Trial) -> Iterator[Line]:
 
 def _timings(lifter: Lifter, streams: int, rounds: int) -> Timings:
     ticks = list(zip(*(one_by_one(walk(FRAMES, seed)) for seed in range(streams)), strict=True))
-    ours, theirs = ([LiftStream(lifter) for _ in range(streams)] for _ in range(2))
+    ours, theirs = ([LiftStream(lifter, lookahead=0) for _ in range(streams)] for _ in range(2))
     batcher = Batcher(workers=1, tokens=TOKENS_A_PASS, liftings=streams, telemetry=Telemetry())
     with closing(batcher), asyncio.Runner() as loop:
         ways: dict[str, Way] = {
