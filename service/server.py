@@ -45,7 +45,11 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family)
+        listening = socket.create_server(address[:2], family=family)
+        # inherited by every connection: asyncio sets it only where the socket names its protocol,
+        # and without it an answer of a live stream waits up to 40 ms for the client's delayed ACK
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except OSError as error:
         raise InvalidInput(
             f"cannot listen on {host}:{port}: {error.strerror}; "
