@@ -42,7 +42,7 @@ def test_jobs_outlive_a_killed_server(tmp_path: Path) -> None:
         result = client.get(f"{done}/result").content
         running, queued = begin(client, ONE), begin(client, film())
         at_work(client, running)
-        orphans = workers()
+        orphans = workers(psutil.Process(process.pid))
         process.kill()
         psutil.wait_procs(orphans, timeout=10)
         assert not any(one.is_running() for one in orphans)
@@ -119,9 +119,14 @@ def refused_beside(folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def impatient(start_server: ServerStarter) -> Iterator[httpx.Client]:
-    with start_server(job_stall_s=6, videos_at_once=1) as client:
-        yield client
+def impatient_process() -> Iterator[tuple[psutil.Process, httpx.Client]]:
+    with server_process(job_stall_s=6, videos_at_once=1) as (process, client):
+        yield psutil.Process(process.pid), client
+
+
+@pytest.fixture
+def impatient(impatient_process: tuple[psutil.Process, httpx.Client]) -> httpx.Client:
+    return impatient_process[1]
 
 
 @pytest.mark.parametrize(
@@ -145,9 +150,12 @@ def test_a_crash_of_the_decoder_is_the_videos(impatient: httpx.Client) -> None:
     assert ended(impatient, path)["error"]["title"] == "Unreadable video"
 
 
-def test_a_lost_checker_is_replaced(impatient: httpx.Client) -> None:
+def test_a_lost_checker_is_replaced(
+    impatient_process: tuple[psutil.Process, httpx.Client],
+) -> None:
     """The process that opens uploads has no lower priority, by which it is told apart."""
-    (checker,) = [one for one in workers() if one.nice() == psutil.Process().nice()]
+    server, impatient = impatient_process
+    (checker,) = [one for one in workers(server) if one.nice() == server.nice()]
     checker.kill()
     checker.wait()
     assert send(impatient, film()).status_code == 200

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from model import KeypointSequence, Lifter, LiftOptions, VideoResult
+from model.repair import undo_swaps
 
 Poses = NDArray[np.float32]
 
@@ -48,7 +49,8 @@ def test_no_step_in_velocity_at_the_seams(lifter: Lifter, real_result: VideoResu
         return lifter.lift(motion, LiftOptions(readout="dense")).xyz
 
     for person in real_result.people:
-        assert seams_against_rest(blended, person.keypoints, lifter.window.past) < 1.1
+        motion, _ = undo_swaps(person.keypoints)  # the detector's own jumps are no seams
+        assert seams_against_rest(blended, motion, lifter.window.past) < 1.1
 
 
 def test_windows_end_to_end_would_show(lifter: Lifter, real_result: VideoResult) -> None:
