@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from model import (
@@ -116,14 +116,5 @@ def _there(asked: argparse.Namespace) -> Iterator[Lift]:
 
 
 def _options(asked: argparse.Namespace, detector: str) -> VideoOptions:
-    return VideoOptions(
-        detector=detector,
-        max_people=asked.max_people,
-        detect_every=asked.detect_every,
-        repair=asked.repair,
-        smoothing=asked.smoothing,
-        readout=asked.readout,
-        flip=asked.flip,
-        focal_px=asked.focal_px,
-        height_m=asked.height_m,
-    )
+    names = {field.name for field in fields(VideoOptions)} - {"detector"}
+    return VideoOptions(detector=detector, **{name: getattr(asked, name) for name in names})

@@ -45,17 +45,8 @@ class VideoQuery(BaseModel):
 
     def options(self, default_detector: str) -> VideoOptions:
         """Raises InvalidInput where a value is beyond what the pipeline takes."""
-        return VideoOptions(
-            detector=self._detector(default_detector),
-            max_people=self.max_people,
-            detect_every=self.detect_every,
-            repair=self.repair,
-            smoothing=self.smoothing,
-            readout=self.readout,
-            flip=self.flip,
-            focal_px=self.focal_px,
-            height_m=self.height_m,
-        )
+        given = self.model_dump(exclude={"model", "detector"})
+        return VideoOptions(detector=self._detector(default_detector), **given)
 
     def _detector(self, default: str) -> str:
         """Files and addresses are the operator's to name: from a request, only what is known."""
