@@ -19,10 +19,9 @@ import pytest
 from conftest import ROOT
 
 from model import InvalidInput, TooLarge, VideoResult, read_npz
-from service import batch
-from service.cli import main
-from service.sources import Source, download, sources
-from service.targets import targets
+from service.cli import batch, main
+from service.cli.sources import Source, download, sources
+from service.cli.targets import targets
 
 CLIPS = Path(__file__).resolve().parent / "clips"
 ONE = CLIPS / "one_person.mp4"

@@ -4,12 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from model import Given, InvalidInput, carry_out
-from service.keypoint_files import read_request
+from service.cli.keypoint_files import read_request
+from service.cli.terminal import warn
 from service.lifters import Lifters
 from service.lifting import lift_request
 from service.results import check_output, write_lift
 from service.settings import read_settings
-from service.terminal import warn
 
 
 def lift(keypoints: Path, output: Path, given: Given) -> int:

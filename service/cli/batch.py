@@ -15,12 +15,12 @@ from model import (
     lift_video,
     render_overlay,
 )
+from service.cli.sources import Source, sources
+from service.cli.targets import Targets, targets
+from service.cli.terminal import bar, in_words, say, warn
 from service.client import Client
 from service.lifters import Lifters
 from service.settings import Settings, read_settings
-from service.sources import Source, sources
-from service.targets import Targets, targets
-from service.terminal import bar, in_words, say, warn
 
 Draw = Callable[[Path, Progress], None]
 Lift = Callable[[Path, Progress], tuple[VideoResult, Draw]]

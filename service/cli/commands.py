@@ -151,13 +151,13 @@ def _serve(asked: argparse.Namespace) -> int:
 
 
 def _video(asked: argparse.Namespace) -> int:
-    from service.batch import video
+    from service.cli.batch import video
 
     return video(asked)
 
 
 def _lift(asked: argparse.Namespace) -> int:
-    from service.offline import lift
+    from service.cli.offline import lift
 
     given = Given(asked.fps, asked.image_size, asked.skeleton, asked.person)
     return lift(asked.keypoints, asked.output, given)
@@ -199,7 +199,3 @@ def _missing(command: str, error: ModuleNotFoundError) -> str:
         f"`poselift {command}` needs the package {error.name}: "
         "install poselift with the extra `train`, as in pip install 'poselift[train]'"
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

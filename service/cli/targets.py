@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model import FORMATS, InvalidInput, UnknownName, VideoResult, write_motion
+from service.cli.sources import OVERLAY_SUFFIX, Source
 from service.results import write_video
-from service.sources import OVERLAY_SUFFIX, Source
 
 JSON = "json"
 OVERLAY = "overlay"
