@@ -8,22 +8,23 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.cleaning import Cleaned, Film, clean
 from model.detectors import Detector, open_detector
 from model.detectors.names import read_name
 from model.errors import InvalidInput, UnknownName
 from model.frames import Video, VideoInfo, open_video
 from model.lifter import Lifter, LiftOptions
+from model.limbs import constant_limbs
 from model.long_lifting import lift_run
 from model.read_ahead import read_ahead
-from model.repair import undo_swaps
-from model.sequences import Float32, KeypointSequence, PoseSequence
-from model.sightings import MAX_BRIDGED_S, Frames, Track, fill, split_at_gaps
-from model.skeleton import H36M17
+from model.sequences import KeypointSequence, PoseSequence
+from model.sightings import MAX_BRIDGED_S, Frames, Track, leave_out_brief, split_at_gaps
 from model.smoothing import SMOOTHINGS, smooth
 from model.tracker import Tracker
 
@@ -43,16 +44,21 @@ where that is known. A frame is lifted once for each person in it."""
 class VideoOptions:
     """How a video is worked on; the last four are LiftOptions'. Raises InvalidInput.
 
-    detect_every: the detector looks at every n-th frame and the last; between them keypoints move
-    on straight lines in time. repair: exchange left and right back where the detector took one for
-    the other.
+    min_length: people seen for fewer seconds are left out. detect_every: the detector looks at
+    every n-th frame and the last; between them keypoints move on straight lines in time. repair:
+    exchange left and right back where the detector took one for the other. remove_outliers: a
+    keypoint that leaves its own path for a moment is put back on it. constant_limbs: limbs keep
+    their median lengths.
     """
 
     detector: str = "mediapipe"
     max_people: int = 4
+    min_length: float = 0.0
     smoothing: str = "butterworth"
     detect_every: int = 1
     repair: bool = True
+    remove_outliers: bool = False
+    constant_limbs: bool = False
     readout: str = "centre"
     flip: bool = False
     focal_px: float | None = None
@@ -70,6 +76,11 @@ class VideoOptions:
             raise InvalidInput(
                 f"detect_every lies in 1..{MAX_DETECT_EVERY}, got {self.detect_every}",
                 ("detect_every",),
+            )
+        if not (isfinite(self.min_length) and self.min_length >= 0):
+            raise InvalidInput(
+                f"min_length is a number of seconds, 0 or more, got {self.min_length}",
+                ("min_length",),
             )
         self.lift_options()
 
@@ -90,6 +101,11 @@ class PersonMotion:
     times_s: NDArray[np.float64]
     keypoints: KeypointSequence
     poses: PoseSequence
+
+    @property
+    def bridged(self) -> NDArray[np.bool_]:
+        """(n,): in which frames they were not seen; their pose is told by those around."""
+        return ~(self.keypoints.confidence > 0).any(axis=1)
 
     def row(self, frame: int) -> int | None:
         """Which of the n frames is this one of the video; None while the person is away."""
@@ -117,11 +133,11 @@ class VideoResult:
 class _Seen:
     """The people of a video, as the tracker tells them apart, and what was read of it."""
 
-    info: VideoInfo
-    times_s: NDArray[np.float64]
+    film: Film
     tracks: dict[int, Track]
     crowded: bool
-    repaired: dict[int, int] = field(default_factory=dict)  # id -> frames
+    brief_s: dict[int, float]  # those left out: id -> for how long they were seen
+    cleaned: dict[int, Cleaned] = field(default_factory=dict)
 
 
 def lift_video(
@@ -148,12 +164,12 @@ def lift_video(
     ):
         seen = _watch(video, detector, options, tell)
     return VideoResult(
-        video=seen.info,
+        video=seen.film.info,
         detector=(detector.name, detector.version),
         model=(lifter.name, lifter.version),
         people=tuple(_lift_people(seen, lifter, options, tell)),
         warnings=(*video.warnings, *_warnings(seen, lifter, options)),
-        applied=_applied(seen.info, lifter, options),
+        applied=_applied(seen.film.info, lifter, options),
     )
 
 
@@ -177,14 +193,17 @@ def _watch(video: Video, detector: Detector, options: VideoOptions, tell: Progre
             tell("detecting", done, max(video.info.frames, done) if video.info.frames else None)
     for sighting in tracker.finish():
         tracks[sighting.id].add(looks[sighting.frame], sighting.person)
-    return _Seen(video.read_info, np.array(video.times_s), tracks, tracker.crowded)
+    film = Film(video.read_info, np.array(video.times_s), every)
+    brief_s = leave_out_brief(tracks, options.min_length, every / film.info.fps, len(looks))
+    return _Seen(film, tracks, tracker.crowded, brief_s)
 
 
 def _lift_people(
     seen: _Seen, lifter: Lifter, options: VideoOptions, tell: Progress
 ) -> Iterator[PersonMotion]:
+    film = seen.film
     runs = {
-        id: split_at_gaps(track.frames(), seen.times_s, options.detect_every)
+        id: split_at_gaps(track.frames(), film.times_s, film.every)
         for id, track in sorted(seen.tracks.items())
     }
     total = sum(len(run) for mine in runs.values() for run in mine)
@@ -196,54 +215,38 @@ def _lift_people(
         tell("lifting", done, total)
 
     def lift(run: KeypointSequence) -> PoseSequence:
-        return smooth(lift_run(lifter, run, options.lift_options(), lifted), options.smoothing)
+        poses = lift_run(lifter, run, options.lift_options(), lifted)
+        return smooth(poses, options.smoothing)
 
     for id, mine in runs.items():
-        keypoints = _keypoints(id, mine, seen, options)
-        yield _motion(id, mine, keypoints, seen.times_s, lift)
+        cleaned = seen.cleaned[id] = clean(
+            seen.tracks[id],
+            mine,
+            film,
+            repair=options.repair,
+            remove_outliers=options.remove_outliers,
+        )
+        poses = _poses(mine, cleaned.keypoints, lift)
+        if options.constant_limbs:
+            poses = constant_limbs(poses)
+        frames = np.concatenate(mine)
+        yield PersonMotion(id, frames, film.times_s[frames], cleaned.keypoints, poses)
 
 
-def _motion(
-    id: int,
+def _poses(
     runs: list[Frames],
     keypoints: KeypointSequence,
-    times_s: NDArray[np.float64],
     lift: Callable[[KeypointSequence], PoseSequence],
-) -> PersonMotion:
-    frames = np.concatenate(runs)
-    parts = np.split(np.arange(len(frames)), np.cumsum([len(run) for run in runs])[:-1])
+) -> PoseSequence:
+    """Each run lifted for itself."""
+    rows = np.arange(len(keypoints))
+    parts = np.split(rows, np.cumsum([len(run) for run in runs])[:-1])
     xyz = np.concatenate([lift(keypoints.pick(part)).xyz for part in parts])
-    poses = PoseSequence(xyz, keypoints.fps)
-    return PersonMotion(id, frames, times_s[frames], keypoints, poses)
-
-
-def _keypoints(id: int, runs: list[Frames], seen: _Seen, options: VideoOptions) -> KeypointSequence:
-    frames, found = seen.tracks[id].sightings()
-    if options.repair:
-        swapped = np.zeros((len(frames), 2), bool)
-        for run in runs:
-            inside = slice(*np.searchsorted(frames, [run[0], run[-1] + 1]))
-            found[inside], swapped[inside] = _repaired(found[inside], seen.info)
-        seen.repaired[id] = int(swapped.any(axis=1).sum())
-    every = options.detect_every
-    rows = np.concatenate([fill(run, frames, found, seen.times_s, every) for run in runs])
-    return _sequence(rows, seen.info)
-
-
-def _repaired(rows: Float32, info: VideoInfo) -> tuple[Float32, NDArray[np.bool_]]:
-    """Rows (n, 17, 3) with left and right put right, and where (legs, arms) were not: (n, 2)."""
-    repaired, swapped = undo_swaps(_sequence(rows, info))
-    return np.concatenate([repaired.xy, repaired.confidence[..., None]], axis=-1), swapped
-
-
-def _sequence(rows: Float32, info: VideoInfo) -> KeypointSequence:
-    return KeypointSequence(
-        rows[..., :2], rows[..., 2], (info.width, info.height), info.fps, H36M17
-    )
+    return PoseSequence(xyz, keypoints.fps)
 
 
 def _warnings(seen: _Seen, lifter: Lifter, options: VideoOptions) -> list[str]:
-    warnings, info = [], seen.info
+    warnings, info = [], seen.film.info
     if not lifter.info.covers(info.fps):
         low, high = lifter.info.fps
         stride = lifter.info.stride(info.fps)
@@ -252,18 +255,29 @@ def _warnings(seen: _Seen, lifter: Lifter, options: VideoOptions) -> list[str]:
             f"the model was trained for {low:g}-{high:g} frames/s, this video has {info.fps:.4g}"
             + thinned
         )
-    steps_s = np.diff(seen.times_s)
+    steps_s = np.diff(seen.film.times_s)
     if len(steps_s) and steps_s.std() > UNEVEN * steps_s.mean():
         warnings.append("the frames are unevenly spaced in time; they were lifted as if even")
     if seen.crowded:
         warnings.append(
             f"more than {options.max_people} people are seen at a time; the rest was left out"
         )
-    for id, frames in seen.repaired.items():
-        if frames:
-            word = "frame" if frames == 1 else "frames"
-            warnings.append(f"person {id}: left and right were exchanged back in {frames} {word}")
+    warnings += [
+        f"person {id}, seen for {seconds:.2f} s, was left out: less than min_length"
+        for id, seconds in seen.brief_s.items()
+    ]
+    for id, cleaned in seen.cleaned.items():
+        if cleaned.swapped:
+            frames = _counted(cleaned.swapped, "frame")
+            warnings.append(f"person {id}: left and right were exchanged back in {frames}")
+        if cleaned.outliers:
+            keypoints = _counted(cleaned.outliers, "keypoint")
+            warnings.append(f"person {id}: {keypoints} off their path for a moment were put back")
     return warnings
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def _applied(info: VideoInfo, lifter: Lifter, options: VideoOptions) -> dict[str, object]:
@@ -272,10 +286,13 @@ def _applied(info: VideoInfo, lifter: Lifter, options: VideoOptions) -> dict[str
         "readout": options.readout,
         "flip": options.flip,
         "smoothing": options.smoothing,
+        "constant_limbs": options.constant_limbs,
+        "min_length": options.min_length,
         "detect_every": options.detect_every,
         "lift_every": lifter.info.stride(info.fps),
         "repair": f"gaps of up to {MAX_BRIDGED_S:g} s bridged"
-        + ", left/right swaps undone" * options.repair,
+        + ", left/right swaps undone" * options.repair
+        + ", outliers removed" * options.remove_outliers,
         "focal_px": assumed_px if options.focal_px is None else options.focal_px,
         "height_m": lifter.info.height_m if options.height_m is None else options.height_m,
     }

@@ -59,6 +59,21 @@ class Track:
         self._latest.clear()
 
 
+def leave_out_brief(
+    tracks: dict[int, Track], min_length_s: float, look_s: float, looks: int
+) -> dict[int, float]:
+    """Take out who was seen for less than min_length_s, and say for how long they were: id -> s. A
+    look stands for look_s; who was seen in all looks of a video stays, however short it is."""
+    brief_s = {
+        id: len(track.frames()) * look_s
+        for id, track in tracks.items()
+        if len(track.frames()) * look_s < min_length_s and len(track.frames()) < looks
+    }
+    for id in brief_s:
+        del tracks[id]
+    return brief_s
+
+
 def split_at_gaps(
     frames: Sequence[int] | Frames, times_s: NDArray[np.float64], every: int = 1
 ) -> list[Frames]:

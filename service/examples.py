@@ -76,6 +76,8 @@ VIDEO_REPLY: dict[str, Any] = {
         "readout": "centre",
         "flip": False,
         "smoothing": "butterworth",
+        "constant_limbs": False,
+        "min_length": 0.0,
         "detect_every": 1,
         "lift_every": 1,
         "repair": "gaps of up to 0.5 s bridged, left/right swaps undone",
@@ -84,7 +86,14 @@ VIDEO_REPLY: dict[str, Any] = {
     },
     "warnings": [],
     "people": [
-        {"id": 1, "frames": [0], "times_s": [0.0], "keypoints": [_KEYPOINTS], "poses": [_POSE]}
+        {
+            "id": 1,
+            "frames": [0],
+            "times_s": [0.0],
+            "bridged": [False],
+            "keypoints": [_KEYPOINTS],
+            "poses": [_POSE],
+        }
     ],
 }
 JOB_REPLY: dict[str, Any] = {

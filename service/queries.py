@@ -7,11 +7,16 @@ from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from model import DETECTORS, FORMATS, MAX_DETECT_EVERY, InvalidInput, UnknownName, VideoOptions
-from service.schemas import FLIP, FocalPx, HeightM, Readout, Smoothing
+from service.schemas import FLIP, Finite, FocalPx, HeightM, Readout, Smoothing
 
 MAX_LISTED = 1000
 
 REPAIR = "exchange left and right back where the detector took one for the other"
+OUTLIERS = "put keypoints back that leave their own path for a moment"
+LIMBS = "let limbs keep their median lengths"
+MinLength = Annotated[
+    Finite, Field(ge=0, description="leave people out who were seen for fewer seconds")
+]
 
 
 class VideoQuery(BaseModel):
@@ -30,6 +35,7 @@ class VideoQuery(BaseModel):
     max_people: Annotated[
         int, Field(ge=1, description="people that are followed at once, 16 at most")
     ] = 4
+    min_length: MinLength = 0.0
     detect_every: Annotated[
         int,
         Field(
@@ -39,7 +45,9 @@ class VideoQuery(BaseModel):
         ),
     ] = 1
     repair: Annotated[bool, Field(description=REPAIR)] = True
+    remove_outliers: Annotated[bool, Field(description=OUTLIERS)] = False
     smoothing: Smoothing = "butterworth"
+    constant_limbs: Annotated[bool, Field(description=LIMBS)] = False
     focal_px: FocalPx = None
     height_m: HeightM = None
 

@@ -85,6 +85,9 @@ class Person(BaseModel):
     id: Annotated[int, Field(ge=1)]
     frames: Annotated[list[int], Field(description="frame numbers, from 0 in decoding order")]
     times_s: Annotated[list[float], Field(description="s from the first frame's timestamp")]
+    bridged: Annotated[
+        list[bool], Field(description="in which frames they were not seen: told by those around")
+    ]
     keypoints: Keypoints
     poses: Poses
 

@@ -237,6 +237,7 @@ def _person_document(person: PersonMotion) -> dict[str, Any]:
         "id": person.id,
         "frames": person.frames,
         "times_s": person.times_s,
+        "bridged": person.bridged,
         "keypoints": write_keypoints(person.keypoints.rows),
         "poses": np.ascontiguousarray(person.poses.xyz),
     }

@@ -49,7 +49,7 @@ def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
 def test_csv_has_every_joint_once(gappy_result: VideoResult, tmp_path: Path) -> None:
     first, second = gappy_result.people
     unseen = first.keypoints.confidence.copy()
-    unseen[3, 5] = 0
+    unseen[3, 5] = unseen[7] = 0
     first = replace(first, keypoints=replace(first.keypoints, confidence=unseen))
     result = replace(gappy_result, people=(first, second))
     write_motion(result, "csv", tmp_path / "poses.csv")
@@ -69,12 +69,15 @@ def test_csv_has_every_joint_once(gappy_result: VideoResult, tmp_path: Path) -> 
     keypoints = np.array([[float(row[c] or 0) for c in ("u_px", "v_px", "score")] for row in rows])
     expected = np.concatenate([first.keypoints.rows, second.keypoints.rows]).reshape(-1, 3)
     np.testing.assert_allclose(keypoints, expected, rtol=1e-3, atol=1e-3)
-    assert [i for i, row in enumerate(rows) if not row["u_px"]] == [3 * 17 + 5]
+    away = {row["frame"] for row in rows if row["bridged"] == "1"}
+    assert away == {"7"}
+    unseen = [i for i, row in enumerate(rows) if not row["u_px"]]
+    assert unseen == [3 * 17 + 5, *range(7 * 17, 8 * 17)]
 
 
 def test_csv_of_nobody_is_its_header(real_result: VideoResult, tmp_path: Path) -> None:
     write_motion(replace(real_result, people=()), "csv", tmp_path / "nobody.csv")
-    header = "person,frame,time_s,joint,x_m,y_m,z_m,u_px,v_px,score"
+    header = "person,frame,time_s,joint,x_m,y_m,z_m,u_px,v_px,score,bridged"
     assert (tmp_path / "nobody.csv").read_text().split() == [header]
 
 

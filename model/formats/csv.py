@@ -6,12 +6,25 @@ from pathlib import Path
 
 from model.pipeline import PersonMotion, VideoResult
 
-COLUMNS = ("person", "frame", "time_s", "joint", "x_m", "y_m", "z_m", "u_px", "v_px", "score")
+COLUMNS = (
+    "person",
+    "frame",
+    "time_s",
+    "joint",
+    "x_m",
+    "y_m",
+    "z_m",
+    "u_px",
+    "v_px",
+    "score",
+    "bridged",
+)
 
 
 def write_csv(result: VideoResult, path: Path) -> None:
     """Everybody, ordered by person, frame and joint, in the poses' own axes (m), with the 2D they
-    were lifted from (px); a joint that was not seen has a score of 0 and no u_px, v_px."""
+    were lifted from (px); a joint that was not seen has a score of 0 and no u_px, v_px; `bridged`
+    is 1 in frames in which the person was not seen, else 0."""
     with path.open("w", newline="", encoding="ascii") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)
@@ -20,12 +33,20 @@ def write_csv(result: VideoResult, path: Path) -> None:
 
 
 def _rows(person: PersonMotion) -> Iterator[tuple[object, ...]]:
-    joints = person.poses.skeleton.joints
+    joints, away = person.poses.skeleton.joints, person.bridged
     for row, (frame, time_s) in enumerate(zip(person.frames, person.times_s, strict=True)):
+        bridged = int(away[row])
         begins = (person.id, int(frame), f"{time_s:.6f}")
         places = person.poses.xyz[row].tolist()
         pixels = person.keypoints.xy[row].tolist()
         scores = person.keypoints.confidence[row].tolist()
         for joint, place, (u, v), score in zip(joints, places, pixels, scores, strict=True):
             seen = (f"{u:.3f}", f"{v:.3f}") if score > 0 else ("", "")
-            yield (*begins, joint, *(f"{axis:.6f}" for axis in place), *seen, f"{score:.4g}")
+            yield (
+                *begins,
+                joint,
+                *(f"{axis:.6f}" for axis in place),
+                *seen,
+                f"{score:.4g}",
+                bridged,
+            )

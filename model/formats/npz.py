@@ -20,8 +20,8 @@ JOINTS = len(H36M17.joints)
 
 def write_npz(result: VideoResult, path: Path) -> None:
     """One row for each person in each frame, ordered by person, then by frame: `person`, `frames`,
-    `times_s`, `keypoints` (n, 17, 3) px and score, `poses` (n, 17, 3) m; beside them what is said
-    of the video and how it was lifted."""
+    `times_s`, `bridged`, `keypoints` (n, 17, 3) px and score, `poses` (n, 17, 3) m; beside them
+    what is said of the video and how it was lifted."""
     with path.open("wb") as file:
         np.savez_compressed(file, **_arrays(result))
 
@@ -32,6 +32,7 @@ def _arrays(result: VideoResult) -> dict[str, Any]:
         "person": np.repeat([p.id for p in people], [len(p.frames) for p in people]).astype(int),
         "frames": _joined([p.frames for p in people], (0,)).astype(np.int64),
         "times_s": _joined([p.times_s for p in people], (0,)),
+        "bridged": _joined([p.bridged for p in people], (0,)).astype(bool),
         "keypoints": _joined([p.keypoints.rows for p in people], (0, JOINTS, 3)).astype("f4"),
         "poses": _joined([p.poses.xyz for p in people], (0, JOINTS, 3)).astype("f4"),
         "fps": result.video.fps,

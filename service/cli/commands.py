@@ -94,6 +94,13 @@ def _add_video(video: argparse.ArgumentParser) -> None:
     video.add_argument("--flip", action="store_true", help="lift the mirrored picture too")
     video.add_argument("--max-people", type=int, default=4, help="followed at once (4)")
     video.add_argument(
+        "--min-length",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="leave people out who were seen for less (0)",
+    )
+    video.add_argument(
         "--detect-every",
         type=int,
         default=1,
@@ -106,7 +113,15 @@ def _add_video(video: argparse.ArgumentParser) -> None:
         action="store_false",
         help="leave left and right as the detector had them",
     )
+    video.add_argument(
+        "--remove-outliers",
+        action="store_true",
+        help="put keypoints back that leave their own path for a moment",
+    )
     video.add_argument("--smoothing", choices=SMOOTHINGS, default="butterworth")
+    video.add_argument(
+        "--constant-limbs", action="store_true", help="let limbs keep their median lengths"
+    )
     video.add_argument("--focal-px", type=float, help="the camera's focal length, px")
     video.add_argument("--height-m", type=float, help="the person's standing height, m")
     video.set_defaults(run=_video)
