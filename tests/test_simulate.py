@@ -18,6 +18,7 @@ from model.training.recordings import (
     load_recordings,
 )
 from model.training.simulate import Simulation, batches, look, prepare
+from model.training.views import views
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +219,20 @@ def test_clips_are_what_a_user_would_send(recordings: Recordings) -> None:
             clip.xyz[:, left, :2] - clip.xyz[:, right, :2]
         )
         assert same.mean() > 0.8
+
+
+def test_a_view_says_where_the_camera_stands(
+    bodies: torch.Tensor, generator: torch.Generator
+) -> None:
+    draw = Draw(6, bodies.device, generator)
+    sight = look(bodies, torch.full((6,), 50.0), Simulation().without_errors(), draw, generator)
+    cameras, middle = sight.cameras, bodies.shape[1] // 2
+    for row, view in enumerate(views(sight)):
+        as_high = cameras.rotation[row] @ torch.tensor([0.0, view.height_m, 0.0])
+        aside = torch.linalg.vector_norm(as_high + cameras.offset[row, 0, 0]).item()
+        assert aside**2 + view.height_m**2 == pytest.approx(view.distance_m**2, rel=1e-3)
+        seen_m = torch.linalg.vector_norm(sight.joints[row, middle].mean(dim=0)).item()
+        assert view.distance_m == pytest.approx(seen_m, rel=0.2)
+        points = sight.points[row]
+        inside = ((points >= 0) & (points <= cameras.image_size[row])).all(dim=-1)
+        assert view.outside == pytest.approx(1 - inside.float().mean().item())

@@ -185,6 +185,10 @@ def test_train_export_evaluate(
     mine = lifter.info.metrics["true 2D mpjpe mm"]
     assert f"| true 2D | {mine} |" in shown and "mean pose" in shown
     assert (tmp_path / "e.json").exists() and (tmp_path / "manifest.json").exists()
+    assert run("evaluate", [model, file, "--card"]) == 0
+    card = capsys.readouterr().out
+    for row in (f"true 2D, centre | {mine}", "simulated detections, 60 fps", "right_wrist", "walk"):
+        assert f"| {row} |" in card
 
 
 @pytest.mark.parametrize(

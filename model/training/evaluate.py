@@ -5,7 +5,7 @@ becomes pixels, and goes through `Lifter.lift`; the poses are compared in camera
 first averaged over each person's clips, then over people: one person must not be the average.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,11 +24,11 @@ from model.skeleton import H36M17
 from model.training.cameras import Draw
 from model.training.recordings import CANONICAL_CHAIN_M, Recordings
 from model.training.simulate import Sight, Simulation, look
+from model.training.views import CLASSES, View, views
 
 CLIP_FRAMES = 100
 LONG_SIDE_PX = 1920
 _CLIPS_AT_ONCE = 16
-_WEIGHT = "frames"
 
 Floats = NDArray[np.floating[Any]]
 
@@ -38,7 +38,7 @@ class Clip:
     """One simulated video of one person: what the service is given, and the truth.
 
     xyz (T, 17, 3) m in camera axes, relative to the pelvis, at the canonical body size; size is
-    the person's own size over that.
+    the person's own size over that; view is None where a real camera filmed.
     """
 
     person: str
@@ -47,6 +47,7 @@ class Clip:
     focal_px: float | None
     xyz: Floats
     size: float
+    view: View | None = None
 
 
 def clips(
@@ -66,20 +67,42 @@ def clips(
         draw = Draw(len(some), torch.device("cpu"), generator)
         rate = torch.full((len(some),), fps)
         sight = look(recordings.at(sequence, times), rate, simulation, draw, generator)
-        for row, (index, _) in enumerate(some):
-            yield _clip(sight, row, recordings, index, fps)
+        for row, ((index, _), view) in enumerate(zip(some, views(sight), strict=True)):
+            yield replace(_clip(sight, row, recordings, index, fps), view=view)
+
+
+def has_clips(recordings: Recordings, fps: float) -> bool:
+    """Is any recording long enough for a clip at this rate?"""
+    return bool(_places(recordings, fps))
 
 
 @dataclass(frozen=True)
 class Report:
     """Errors over all clips: the mean over people, each person's, each action's, and the mean over
     actions (Human3.6M's way). Lengths in mm, mpjve in mm/s, pck150 and auc in percent;
-    height_unknown_mpjpe is what a user gets who does not give the person's height."""
+    height_unknown_mpjpe is what a user gets who does not give the person's height.
+
+    joints: MPJPE of each joint, the mean over people. views: the errors over the clips of each
+    class of cameras, over frames rather than people, and `share`, how many of all frames those are
+    (percent).
+    """
 
     mean: dict[str, float]
     people: dict[str, dict[str, float]]
     actions: dict[str, dict[str, float]]
     mean_over_actions: dict[str, float]
+    joints: dict[str, float]
+    views: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One clip's errors, those of its joints (MPJPE), and the frames they were measured over."""
+
+    clip: Clip
+    errors: dict[str, float]
+    joints: dict[str, float]
+    frames: int
 
 
 def evaluate(lifter: Lifter, filmed: Iterable[Clip], options: LiftOptions | None = None) -> Report:
@@ -88,7 +111,7 @@ def evaluate(lifter: Lifter, filmed: Iterable[Clip], options: LiftOptions | None
     found = []
     for clip in tqdm(filmed, unit="clip", leave=False):
         poses = lifter.lift(clip.keypoints, replace(options, focal_px=clip.focal_px))
-        found.append((clip, _errors(poses.xyz, clip)))
+        found.append(_measure(poses.xyz, clip))
     return _report(found)
 
 
@@ -100,7 +123,7 @@ def mean_pose_errors(lifter: Lifter, filmed: Iterable[Clip]) -> Report:
     turned = [turn(c.xyz, r) for c, r in zip(filmed, turns, strict=True)]
     mean = np.nanmean(np.concatenate(turned), axis=0)
     pairs = zip(filmed, turns, strict=True)
-    return _report([(clip, _errors(turn_back(mean, r), clip)) for clip, r in pairs])
+    return _report([_measure(turn_back(mean, r), clip) for clip, r in pairs])
 
 
 def look_ahead_errors(lifter: Lifter, filmed: Iterable[Clip]) -> dict[int, float]:
@@ -124,20 +147,39 @@ def look_ahead_errors(lifter: Lifter, filmed: Iterable[Clip]) -> dict[int, float
     return {ahead: float(by_token[-1 - ahead]) for ahead in range(lifter.frames)}
 
 
-def _report(found: list[tuple[Clip, dict[str, float]]]) -> Report:
-    people: dict[str, list[dict[str, float]]] = {}
-    actions: dict[str, list[dict[str, float]]] = {}
-    for clip, errors in found:
-        people.setdefault(clip.person, []).append(errors)
-        actions.setdefault(clip.action, []).append(errors)
-    by_person = {name: _over_frames(rows) for name, rows in sorted(people.items())}
-    by_action = {name: _over_frames(rows) for name, rows in sorted(actions.items())}
+def _report(measured: list[_Measured]) -> Report:
+    by_person = _grouped(measured, lambda one: one.clip.person)
+    by_action = _grouped(measured, lambda one: one.clip.action)
+    people = [_over_frames(group, lambda one: one.errors) for group in by_person.values()]
+    actions = [_over_frames(group, lambda one: one.errors) for group in by_action.values()]
+    joints = [_over_frames(group, lambda one: one.joints) for group in by_person.values()]
     return Report(
-        mean=_mean(list(by_person.values())),
-        people=by_person,
-        actions=by_action,
-        mean_over_actions=_mean(list(by_action.values())),
+        mean=_mean(people),
+        people=dict(zip(by_person, people, strict=True)),
+        actions=dict(zip(by_action, actions, strict=True)),
+        mean_over_actions=_mean(actions),
+        joints=_mean(joints),
+        views=_by_view(measured),
     )
+
+
+def _grouped(
+    measured: list[_Measured], name: Callable[[_Measured], str]
+) -> dict[str, list[_Measured]]:
+    names = sorted({name(one) for one in measured})
+    return {each: [one for one in measured if name(one) == each] for each in names}
+
+
+def _by_view(measured: list[_Measured]) -> dict[str, dict[str, float]]:
+    seen = [(one, one.clip.view) for one in measured if one.clip.view is not None]
+    frames = sum(one.frames for one, _ in seen)
+    found = {}
+    for name, holds in CLASSES.items():
+        some = [one for one, view in seen if holds(view)]
+        if some:
+            share = 100 * sum(one.frames for one in some) / frames
+            found[name] = {"share": share, **_over_frames(some, lambda one: one.errors)}
+    return found
 
 
 def _places(recordings: Recordings, fps: float) -> list[tuple[int, int]]:
@@ -170,12 +212,12 @@ def _clip(sight: Sight, row: int, recordings: Recordings, index: int, fps: float
     )
 
 
-def _errors(xyz: Floats, clip: Clip) -> dict[str, float]:
-    """Over the frames whose truth is known; their number stands beside, as the clip's weight."""
+def _measure(xyz: Floats, clip: Clip) -> _Measured:
+    """Over the frames whose truth is known."""
     known = np.isfinite(clip.xyz).all(axis=(-2, -1))
     poses = np.broadcast_to(xyz, clip.xyz.shape)
     found, true = poses[known], clip.xyz[known]
-    return {
+    errors = {
         "mpjpe": mpjpe(found, true),
         "p_mpjpe": p_mpjpe(found, true),
         "n_mpjpe": n_mpjpe(found, true),
@@ -183,15 +225,19 @@ def _errors(xyz: Floats, clip: Clip) -> dict[str, float]:
         "pck150": pck(found, true),
         "auc": auc(found, true),
         "height_unknown_mpjpe": mpjpe(found, true * clip.size),
-        _WEIGHT: float(known.sum()),
     }
+    joints = joint_errors(found, true).mean(axis=0)
+    by_joint = dict(zip(H36M17.joints, joints.tolist(), strict=True))
+    return _Measured(clip, errors, by_joint, int(known.sum()))
 
 
-def _over_frames(rows: list[dict[str, float]]) -> dict[str, float]:
+def _over_frames(
+    some: list[_Measured], figures: Callable[[_Measured], dict[str, float]]
+) -> dict[str, float]:
     """The mean of several clips, each counting by its frames."""
-    weights = [row[_WEIGHT] for row in rows]
-    names = [name for name in rows[0] if name != _WEIGHT]
-    return {n: float(np.average([row[n] for row in rows], weights=weights)) for n in names}
+    weights = [one.frames for one in some]
+    rows = [figures(one) for one in some]
+    return {n: float(np.average([row[n] for row in rows], weights=weights)) for n in rows[0]}
 
 
 def _mean(rows: list[dict[str, float]]) -> dict[str, float]:

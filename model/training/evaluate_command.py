@@ -8,6 +8,7 @@ from pathlib import Path
 
 from model.errors import InvalidInput
 from model.lifter import READOUTS, Lifter, LiftOptions
+from model.training.card import card_tables, measure_card
 from model.training.datasets.filmed import Normalisation, filmed_clips
 from model.training.datasets.films import film_arguments, testing_films
 from model.training.evaluate import (
@@ -36,11 +37,21 @@ def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--look-ahead", action="store_true", help="the dense readout's error against its latency"
     )
+    parser.add_argument(
+        "--card", action="store_true", help="every table of the model card; takes many minutes"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to a file")
 
 
 def evaluate_command(options: argparse.Namespace) -> None:
     lifter = Lifter.load(options.model, threads=options.threads)
+    if options.card:
+        _card(options, lifter)
+    else:
+        _errors(options, lifter)
+
+
+def _errors(options: argparse.Namespace, lifter: Lifter) -> None:
     asked = LiftOptions(readout=options.readout, flip=options.flip)
     rows: dict[str, Report] = {}
     ahead: dict[str, dict[int, float]] = {}
@@ -54,6 +65,16 @@ def evaluate_command(options: argparse.Namespace) -> None:
         print("\n" + look_ahead_table(ahead))
     if options.json:
         figures = {"errors": {k: asdict(v) for k, v in rows.items()}, "look_ahead": ahead}
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def _card(options: argparse.Namespace, lifter: Lifter) -> None:
+    if not options.recordings:
+        raise InvalidInput("--card measures on recordings (npz files), under simulated cameras")
+    cards = measure_card(lifter, load_recordings(options.recordings))
+    print(card_tables(cards))
+    if options.json:
+        figures = {kind: asdict(card) for kind, card in cards.items()}
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
