@@ -30,10 +30,10 @@ ifneq ($(shell [ -x $(BIN)/python ] && echo there),there)
 .PHONY: $(SERVE) $(EVERYTHING) $(MMPOSE)
 endif
 
-.PHONY: help run setup test test-long check soak mmpose test-mmpose clean
+.PHONY: help run setup test test-long check soak detector-heavy mmpose test-mmpose clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  Options: PORT=9000 HOST=0.0.0.0 DEVICE=cpu|cuda|cuda:1, PYTHON=/path/to/python3.12,'
 	@echo '  and ARGS="..." for what follows poselift serve or pytest.'
@@ -54,6 +54,9 @@ check: $(EVERYTHING)  ## lint, format and types
 	@$(BIN)/python -m ruff check
 	@$(BIN)/python -m ruff format --check
 	@$(BIN)/python -m mypy
+
+detector-heavy: $(SERVE)  ## fetch MediaPipe's heavy model, for POSELIFT_DETECTOR=mediapipe:heavy
+	@$(BIN)/python -m model.detectors.heavy $(ARGS)
 
 mmpose: $(MMPOSE)  ## add MMPose, for POSELIFT_DETECTOR=mmpose (docs/detectors.md)
 

@@ -224,7 +224,11 @@ def test_times_that_stand_still_are_no_obstacle(
     with closing(open_detector("mediapipe", 2)) as detector:
         ((image, _),) = pictures(1)
         counts = [len(detector.detect(image, time_s)) for time_s in (0.0, 0.0, 0.0001, 0.5)]
+        look = detector._follower._open_look()
+        twice = [len(look(Square(40, -20, 480).cut(image), 7)) for _ in range(2)]
+        look.close()
     assert counts == [2, 2, 2, 2]
+    assert twice == [1, 1], "who let go of one person may be given another in the same picture"
 
 
 @pytest.mark.parametrize("size", [(2, 2), (16, 240), (33, 17)])
@@ -234,7 +238,7 @@ def test_nobody_in_a_picture_of_any_size(size: tuple[int, int]) -> None:
 
 
 def test_the_bundle_is_built_once_and_is_a_plain_zip(fresh_cache: Path) -> None:
-    built = embedded._bundle("0.10.21")
+    built = embedded._bundle("0.10.21", "")
     (kept,) = fresh_cache.iterdir()
     assert kept.read_bytes() == built
     with zipfile.ZipFile(BytesIO(built)) as bundle:
@@ -245,8 +249,8 @@ def test_the_bundle_is_built_once_and_is_a_plain_zip(fresh_cache: Path) -> None:
     }
     assert {entry.compress_type for entry in entries} == {zipfile.ZIP_STORED}
     kept.write_bytes(b"kept")
-    assert embedded._bundle("0.10.21") == b"kept"
-    assert len(embedded._bundle("0.10.20")) == len(built), "each version has its own"
+    assert embedded._bundle("0.10.21", "") == b"kept"
+    assert len(embedded._bundle("0.10.20", "")) == len(built), "each version has its own"
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(
@@ -254,7 +258,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("POSELIFT_CACHE", str(tmp_path / "file" / "cache"))
-    assert zipfile.is_zipfile(BytesIO(embedded._bundle("0.10.21")))
+    assert zipfile.is_zipfile(BytesIO(embedded._bundle("0.10.21", "")))
 
 
 def test_a_damaged_bundle_is_named_with_what_to_do(fresh_cache: Path) -> None:

@@ -283,10 +283,10 @@ def test_what_is_no_network_is_named(tmp_path: Path, content: bytes) -> None:
         ("rtmpose:", "rtmpose-m"),
         ("rtmpose:/nowhere.onnx", "no such model file"),
         ("rtmpose:a.onnx,b.onnx", "expected rtmpose:MODEL"),
-        ("mediapipe:heavy", "takes no model"),
+        ("mediapipe:lite", "expected mediapipe or mediapipe:heavy"),
         ("mediapipe,boxes=whole-image", "takes no options"),
         ("mmpose:a,b,c", "CONFIG,CHECKPOINT"),
-        ("openpose", "known: mediapipe, mmpose"),
+        ("openpose", "known: mediapipe, mediapipe:heavy, mmpose"),
         ("class:", "PACKAGE.CLASS"),
     ],
 )

@@ -97,7 +97,7 @@ def open_detector(name: str, max_people: int, device: str = "cpu") -> Detector:
     if asked.kind == "mediapipe":
         from model.detectors.mediapipe import MediaPipeDetector
 
-        return MediaPipeDetector(max_people)
+        return MediaPipeDetector(max_people, asked.model)
     if asked.kind == "rtmpose":
         from model.detectors.rtmpose import open_rtmpose
 

@@ -1,7 +1,8 @@
 """MediaPipe's PoseLandmarker for several people, from the model files inside its own wheel.
 
 Nothing is downloaded. The landmarker wants a bundle of two models that say how their input is
-normalised; the wheel holds the models without that, and a writer that adds it.
+normalised; the wheel holds the models without that, and a writer that adds it. The heavy landmark
+model is not in the wheel (model.detectors.heavy).
 """
 
 import io
@@ -23,44 +24,41 @@ from numpy.typing import NDArray
 from model.detectors import Person
 from model.detectors.downloads import cache_folder
 from model.detectors.following import PeopleFollower
+from model.detectors.heavy import heavy_model
 from model.errors import DetectorUnavailable
 from model.joint_sets import BLAZEPOSE33
 
-_MODELS = (
-    # name in the bundle, place in the wheel, mean and spread of the input's pixels (0..255)
-    ("pose_detector.tflite", "pose_detection/pose_detection.tflite", 127.5, 127.5),
-    ("pose_landmarks_detector.tflite", "pose_landmark/pose_landmark_full.tflite", 0.0, 255.0),
-)
+_FINDER = "pose_detection/pose_detection.tflite"
+_LANDMARKS = "pose_landmark/pose_landmark_full.tflite"
+"""Places in the wheel."""
 _CHATTER = re.compile(rb"[IW]\d{4} |INFO: Created TensorFlow|WARNING: All log messages before absl")
 _STDERR = threading.Lock()
 
 
 class MediaPipeDetector:
     """BlazePose's 33 points of up to `max_people` people, on the CPU; one picture costs about one
-    look at each person (20 to 30 ms on one core).
+    look at each person (20 to 30 ms on one core; the heavy model 100).
 
     A score is MediaPipe's visibility: how sure it is that the point lies in the picture and not
     hidden. Points outside the picture are kept where MediaPipe guesses them, with a low score.
     """
 
-    name = "mediapipe"
     skeleton = BLAZEPOSE33
 
-    def __init__(self, max_people: int):
+    def __init__(self, max_people: int, model: str = ""):
+        """`model` is empty for the wheel's own landmark model, or heavy."""
         mediapipe = _load_mediapipe()
+        self.name = f"mediapipe:{model}" if model else "mediapipe"
         self.version = metadata.version("mediapipe")
-        bundle = _bundle(self.version)
+        bundle = _bundle(self.version, model)
         self._follower = PeopleFollower(
             search=_Landmarker(mediapipe, bundle, "IMAGE", max_people),
             open_look=lambda: _Landmarker(mediapipe, bundle, "VIDEO", 1),
             max_people=max_people,
         )
-        self._last_ms = -1
 
     def detect(self, image: NDArray[np.uint8], time_s: float) -> list[Person]:
-        # landmarkers refuse a time that does not move on
-        self._last_ms = max(round(time_s * 1000), self._last_ms + 1)
-        return self._follower.detect(image, self._last_ms)
+        return self._follower.detect(image, round(time_s * 1000))
 
     def close(self) -> None:
         self._follower.close()
@@ -75,6 +73,7 @@ class _Landmarker:
         self._mediapipe = mediapipe
         self._landmarker = _open_landmarker(bundle, mode, people)
         self._in_video = mode == "VIDEO"
+        self._last_ms = -1
 
     def __call__(self, picture: NDArray[np.uint8], time_ms: int) -> list[Person]:
         image = self._mediapipe.Image(
@@ -90,7 +89,10 @@ class _Landmarker:
 
     def _find(self, image: Any, time_ms: int) -> Any:
         if self._in_video:
-            return self._landmarker.detect_for_video(image, time_ms)
+            # a time that does not move on is refused; and who let go of one person in a picture
+            # may be given another in the same
+            self._last_ms = max(time_ms, self._last_ms + 1)
+            return self._landmarker.detect_for_video(image, self._last_ms)
         return self._landmarker.detect(image)
 
     def close(self) -> None:
@@ -131,13 +133,14 @@ def _open_landmarker(bundle: bytes, mode: str, people: int) -> Any:
         ) from error
 
 
-def _bundle(version: str) -> bytes:
+def _bundle(version: str, model: str) -> bytes:
     """The bundle from the cache; built, and kept there if that can be written, the first time."""
-    path = cache_folder() / f"mediapipe-{version}-pose_landmarker_full.task"
+    name = f"mediapipe-{version}-pose_landmarker_{model or 'full'}.task"
+    path = cache_folder() / name
     try:
         return path.read_bytes()
     except OSError:
-        bundle = _build_bundle()
+        bundle = _build_bundle(heavy_model() if model else _in_wheel(_LANDMARKS))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
@@ -148,24 +151,30 @@ def _bundle(version: str) -> bytes:
     return bundle
 
 
-def _build_bundle() -> bytes:
+def _build_bundle(landmarks: bytes) -> bytes:
     """A plain zip: MediaPipe maps the models in place, so they must not be compressed."""
-    modules = resources.files("mediapipe") / "modules"
+    parts = {
+        "pose_detector.tflite": _normalised(_in_wheel(_FINDER), mean=127.5, spread=127.5),
+        "pose_landmarks_detector.tflite": _normalised(landmarks, mean=0, spread=255),
+    }
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_STORED) as bundle:
-        for name, place, mean, spread in _MODELS:
-            try:
-                model = (modules / place).read_bytes()
-            except OSError as error:
-                raise DetectorUnavailable(
-                    f"this mediapipe lacks modules/{place}; install mediapipe==0.10.21"
-                ) from error
-            bundle.writestr(zipfile.ZipInfo(name), _normalised(model, mean, spread))
+        for name, part in parts.items():
+            bundle.writestr(zipfile.ZipInfo(name), part)
     return held.getvalue()
 
 
+def _in_wheel(place: str) -> bytes:
+    try:
+        return (resources.files("mediapipe") / "modules" / place).read_bytes()
+    except OSError as error:
+        raise DetectorUnavailable(
+            f"this mediapipe lacks modules/{place}; install mediapipe==0.10.21"
+        ) from error
+
+
 def _normalised(model: bytes, mean: float, spread: float) -> bytes:
-    """The model, saying that its input is (pixel - mean) / spread."""
+    """The model, saying that its input is (pixel - mean) / spread, of pixels 0..255."""
     writers = import_module("mediapipe.tasks.python.metadata.metadata_writers.metadata_writer")
     with warnings.catch_warnings():
         # the writer leaves temporary files to the garbage collector

@@ -1,6 +1,6 @@
 """A detector's name, as a setting or the command line gives it, taken apart.
 
-    mediapipe
+    mediapipe[:heavy]             the larger of its two landmark models
     rtmpose:MODEL                 a known model's short name, an ONNX file, or a URL
     mmpose[:CONFIG[,CHECKPOINT]]  one of MMPose's own, or a config and checkpoint
     class:PACKAGE.CLASS           a class of the user's, see Detector
@@ -16,13 +16,21 @@ from model.detectors.published import POSE_MODELS
 from model.errors import InvalidInput, UnknownName
 from model.joint_sets import skeleton_named
 
-DETECTORS = ("mediapipe", "mmpose", *(f"rtmpose:{name}" for name in POSE_MODELS))
+MEDIAPIPE_MODELS = ("heavy",)
+"""Beside the one inside its wheel."""
+
+DETECTORS = (
+    "mediapipe",
+    *(f"mediapipe:{model}" for model in MEDIAPIPE_MODELS),
+    "mmpose",
+    *(f"rtmpose:{name}" for name in POSE_MODELS),
+)
 """The known names. They make no file or address of the asker's be opened, so that a stranger's
 request may hold them."""
 
 _KIND_AND_REST = re.compile(r"([^:,]*)[:,]?(.*)", re.DOTALL)
 _OPTION = re.compile(r"(boxes|joints)=(.*)", re.DOTALL)
-_TAKES = {"mediapipe": 0, "rtmpose": 1, "mmpose": 2, "class": 1}
+_TAKES = {"mediapipe": 1, "rtmpose": 1, "mmpose": 2, "class": 1}
 """How many parts may follow the kind."""
 
 
@@ -48,6 +56,8 @@ def read_name(name: str) -> DetectorName:
     given = [part for part in parts if not _OPTION.fullmatch(part)]
     if len(given) > _TAKES[kind] or not all(given):
         raise InvalidInput(f"detector {name[:80]!r}: {_expected(kind)}", ("detector",))
+    if kind == "mediapipe" and given and given[0] not in MEDIAPIPE_MODELS:
+        raise InvalidInput(f"detector {name[:80]!r}: {_expected(kind)}", ("detector",))
     if kind in ("rtmpose", "class") and not given:
         raise InvalidInput(f"detector {name!r} names no model: {_expected(kind)}", ("detector",))
     return _checked(name, kind, given, {match[1]: match[2] for match in options})
@@ -64,7 +74,7 @@ def _checked(name: str, kind: str, given: list[str], options: dict[str, str]) ->
 def _expected(kind: str) -> str:
     known = ", ".join(POSE_MODELS)
     return {
-        "mediapipe": "mediapipe takes no model",
+        "mediapipe": f"expected mediapipe or mediapipe:{' or :'.join(MEDIAPIPE_MODELS)}",
         "rtmpose": f"expected rtmpose:MODEL, an ONNX file, a URL, or one of {known}",
         "mmpose": "expected mmpose, mmpose:CONFIG or mmpose:CONFIG,CHECKPOINT",
         "class": "expected class:PACKAGE.CLASS",
