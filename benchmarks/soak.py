@@ -40,7 +40,7 @@ PAUSE_S = 0.05
 
 
 def main(minutes: float) -> int:
-    settings = {"live_at_once": 4, "max_streams": 16, "stream_idle_s": 5}
+    settings = {"live_at_once": 4, "live_load": 1e6, "max_streams": 16, "stream_idle_s": 5}
     with served(settings) as server, _clients(server.url) as answers:
         memory_mb = list(_watched(server, minutes * 60))
     held, grown = _grown(memory_mb)

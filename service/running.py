@@ -1,6 +1,7 @@
 """What one running service holds: its settings, its models, its doors, and whether it is ready."""
 
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from service.door import Door
 from service.errors import NotReady
 from service.jobs import Jobs
 from service.lifters import Lifters
+from service.live.load import LiveLoad
 from service.live.places import Places
 from service.settings import Settings
 from service.streams import Streams
@@ -29,15 +31,19 @@ class Running:
         self.lifters = Lifters(settings)
         self.lifts = Door("lifts", places=settings.max_lifts, retry_after_s=2)
         self.telemetry = Telemetry()
+        calls = settings.lift_workers or calls_at_once(settings.device)
         self.batcher = Batcher(
-            workers=settings.lift_workers or calls_at_once(settings.device),
+            workers=calls,
             tokens=settings.batch_tokens,
             liftings=settings.max_liftings,
             telemetry=self.telemetry,
         )
+        self.live_load = LiveLoad(settings.live_load, calls)
+        self.telemetry.watch_live(self.live_load.waiting)
         self.streams = Streams(
             self.lifters,
             self.batcher,
+            self.live_load,
             most=settings.max_streams,
             idle_s=settings.stream_idle_s,
         )
@@ -54,9 +60,13 @@ class Running:
         self.jobs.open()
 
     def warm(self) -> None:
-        """Run the model once, so that the first request need not wait."""
+        """Run the model once, so that the first request need not wait, and again to time it."""
         try:
-            self.lifters.get().lift(_one_frame())
+            lifter = self.lifters.get()
+            lifter.lift(_one_frame())
+            start_s = time.monotonic()
+            lifter.lift(_one_frame())
+            self.live_load.alone_s = time.monotonic() - start_s
             self._trouble = None
         except PoseError as error:
             _log.error("not ready: %s", error)

@@ -104,6 +104,15 @@ class Settings(BaseSettings):
     live_at_once: Annotated[
         int, Field(ge=1, le=100_000, description="Live streams at once; more get 1013.")
     ] = 64
+    live_load: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1e6,
+            description="While live answers take longer than this share of the time between "
+            "frames, no live stream may begin (1013, 503); from 1 on streams fall behind.",
+        ),
+    ] = 0.7
     live_looks_at_once: Annotated[
         int, Field(ge=1, le=256, description="Pictures of live streams that are looked at at once.")
     ] = max(1, os.cpu_count() or 1)

@@ -16,6 +16,7 @@ from service.batcher import Batcher
 from service.errors import Conflict, NotFound, Overloaded, TooManyStreams
 from service.lifters import Lifters
 from service.lifting import applied, warnings
+from service.live.load import LiveLoad
 from service.schemas import Delay, LiftBody, LiftRequest, LiftResult
 
 SMOOTHINGS = ("none", "one_euro")
@@ -118,9 +119,12 @@ class Streams:
     """The streams of all callers by their names: `most` at a time, each forgotten `idle_s` after
     its last request."""
 
-    def __init__(self, lifters: Lifters, batcher: Batcher, *, most: int, idle_s: float):
+    def __init__(
+        self, lifters: Lifters, batcher: Batcher, load: LiveLoad, *, most: int, idle_s: float
+    ):
         self._lifters = lifters
         self._batcher = batcher
+        self._load = load
         self._most = most
         self._idle_s = idle_s
         self._streams: dict[str, Stream] = {}
@@ -132,9 +136,11 @@ class Streams:
         stream = self._streams.get(id) or await self._begin(id, asked)
         async with self._turn(id, stream):
             stream.check(asked)
-            # what brings more than a window at once is no live caller
-            live = len(asked.sequence) <= stream.lifter.frames
-            return await self._lift(id, stream, stream.push(asked), live=live)
+            frames, pushed = len(asked.sequence), stream.push(asked)
+            if frames > stream.lifter.frames:  # what brings so many at once is no live caller
+                return await self._lift(id, stream, pushed, live=False)
+            with self._load.answering(frames, asked.sequence.fps):
+                return await self._lift(id, stream, pushed, live=True)
 
     async def end(self, id: str) -> LiftResult:
         """The rest of a stream, which is then forgotten; raises NotFound, Overloaded."""
@@ -156,6 +162,7 @@ class Streams:
             return self._streams[id]
         if len(self._streams) >= self._most:
             raise self._too_many()
+        self._load.begin(asked.sequence.fps)
         self._streams[id] = stream
         self._watch(id, stream)
         return stream

@@ -45,6 +45,11 @@ class Telemetry:
             "Provisional answers that slow clients did not get.",
             registry=self._registry,
         )
+        self._live_load = Gauge(
+            "poselift_live_load_ratio",
+            "What nine in ten live answers took at most, of the time between their frames.",
+            registry=self._registry,
+        )
         self._jobs = Gauge(
             "poselift_jobs", "Jobs that are known.", ("status",), registry=self._registry
         )
@@ -94,6 +99,9 @@ class Telemetry:
 
     def watch_queue(self, length: Callable[[], int]) -> None:
         self._queue.set_function(length)
+
+    def watch_live(self, waiting: Callable[[], float]) -> None:
+        self._live_load.set_function(waiting)
 
     def lifted(self, frames: int) -> None:
         self._frames.inc(frames)

@@ -100,7 +100,12 @@ def server_process(**settings: object) -> Iterator[tuple[subprocess.Popen[bytes]
     answers a video when it is done, however busy the machine is, and logs no traceback."""
     command = [sys.executable, "-m", "service.cli", "serve", "--port", "0"]
     with tempfile.NamedTemporaryFile() as said, tempfile.TemporaryDirectory() as jobs:
-        given = {"jobs_folder": jobs, "video_wait_s": 300, "min_free_mb": 0} | settings
+        given = {
+            "jobs_folder": jobs,
+            "video_wait_s": 300,
+            "min_free_mb": 0,
+            "live_load": 1e6,
+        } | settings
         variables = {f"POSELIFT_{name.upper()}": str(value) for name, value in given.items()}
         process = subprocess.Popen(
             command, cwd=ROOT, env=os.environ | variables, stdout=said, stderr=subprocess.STDOUT

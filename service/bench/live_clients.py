@@ -1,8 +1,9 @@
 """Live streams as cameras send them, in a process of their own: 30 frames a second each.
 
-    python -m service.bench.live_clients URL STREAMS SECONDS
+    python -m service.bench.live_clients URL STREAMS SECONDS ARRIVE_S
 
-Prints what they saw, as one line of JSON.
+One comes every ARRIVE_S, and all stay until all were there for SECONDS. Prints what they saw in
+that time, as one line of JSON.
 """
 
 import asyncio
@@ -24,25 +25,43 @@ PATIENCE_S = 10.0
 @dataclass
 class Seen:
     """Over all streams: seconds from each frame's sending to its first answer; how many frames
-    were sent and how many answered finally; streams that the server refused or ended, by code."""
+    were sent; streams that the server refused or ended, by code."""
 
     first_s: list[float] = field(default_factory=list)
     sent: int = 0
-    final: int = 0
     refused: dict[str, int] = field(default_factory=dict)
 
 
-async def run(url: str, streams: int, seconds: float) -> Seen:
-    """All streams at once, their frames spread evenly over a frame's time."""
+async def run(url: str, streams: int, seconds: float, arrive_s: float) -> Seen:
+    """All streams, their frames spread evenly over a frame's time."""
     seen = Seen()
-    frames = round(seconds * FPS)
-    delays = (n / streams / FPS for n in range(streams))
-    await asyncio.gather(*(_stream(url, frames, delay, seen) for delay in delays))
+    all_here_s = time.monotonic() + (streams - 1) * arrive_s
+    visits = (
+        _Visit(all_here_s, (streams - 1 - n) * arrive_s, seconds, n / streams / FPS)
+        for n in range(streams)
+    )
+    await asyncio.gather(*(_stream(url, visit, seen) for visit in visits))
     return seen
 
 
-async def _stream(url: str, frames: int, delay_s: float, seen: Seen) -> None:
-    messages = _messages(frames)
+@dataclass(frozen=True)
+class _Visit:
+    """Of one stream: from `early_s` before `all_here_s`, a point in time, to `seconds` after it,
+    its frames a little later than others'."""
+
+    all_here_s: float
+    early_s: float
+    seconds: float
+    later_s: float
+
+    @property
+    def frames(self) -> int:
+        return round((self.early_s + self.seconds) * FPS)
+
+
+async def _stream(url: str, visit: _Visit, seen: Seen) -> None:
+    messages = _messages(visit.frames)
+    await asyncio.sleep(visit.all_here_s - visit.early_s - time.monotonic())
     try:
         async with connect(f"ws{url.removeprefix('http')}/stream", compression=None) as client:
             opening = {"skeleton": H36M17.name, "image_size": [1000, 1000], "fps": FPS}
@@ -50,10 +69,11 @@ async def _stream(url: str, frames: int, delay_s: float, seen: Seen) -> None:
             if "error" in json.loads(await client.recv()):
                 await client.wait_closed()
                 raise client.protocol.close_exc
-            await asyncio.sleep(delay_s)
+            await asyncio.sleep(visit.later_s)
             sent_s: dict[int, float] = {}
-            async with asyncio.timeout(frames / FPS + PATIENCE_S), asyncio.TaskGroup() as tasks:
-                tasks.create_task(_send(client, messages, sent_s, seen))
+            patience_s = visit.frames / FPS + PATIENCE_S
+            async with asyncio.timeout(patience_s), asyncio.TaskGroup() as tasks:
+                tasks.create_task(_send(client, messages, visit, sent_s, seen))
                 tasks.create_task(_receive(client, sent_s, seen))
     except* (ConnectionClosed, OSError, TimeoutError) as group:
         for error in group.exceptions:
@@ -68,26 +88,29 @@ def _messages(frames: int) -> list[str]:
 
 
 async def _send(
-    client: ClientConnection, messages: list[str], sent_s: dict[int, float], seen: Seen
+    client: ClientConnection,
+    messages: list[str],
+    visit: _Visit,
+    sent_s: dict[int, float],
+    seen: Seen,
 ) -> None:
     """At the frame rate, whatever the server does: a camera does not wait."""
     start_s = time.monotonic()
     for number, message in enumerate(messages):
         due_s = start_s + number / FPS
         await asyncio.sleep(due_s - time.monotonic())
-        sent_s[number] = due_s
+        if due_s >= visit.all_here_s:
+            sent_s[number] = due_s
+            seen.sent += 1
         await client.send(message)
-        seen.sent += 1
     await client.send('{"end": true}')
 
 
 async def _receive(client: ClientConnection, sent_s: dict[int, float], seen: Seen) -> None:
     async for text in client:
         answer = json.loads(text)
-        if "frame" in answer:
-            seen.final += answer["final"]
-            if since_s := sent_s.pop(answer["frame"], None):
-                seen.first_s.append(time.monotonic() - since_s)
+        if since_s := sent_s.pop(answer.get("frame"), None):
+            seen.first_s.append(time.monotonic() - since_s)
 
 
 def _reason(error: BaseException) -> str:
@@ -97,5 +120,6 @@ def _reason(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    url, streams, seconds = sys.argv[1:]
-    print(json.dumps(asdict(asyncio.run(run(url, int(streams), float(seconds))))))
+    url, streams, seconds, arrive_s = sys.argv[1:]
+    seen = asyncio.run(run(url, int(streams), float(seconds), float(arrive_s)))
+    print(json.dumps(asdict(seen)))

@@ -17,6 +17,8 @@ from service.bench.trial import Trial
 from service.settings import read_settings
 
 SECONDS = 6
+ARRIVE_S = 1.5
+"""Between streams that come one by one."""
 FRAME_S = 1 / FPS
 MOST = 256
 
@@ -39,8 +41,9 @@ class Step:
 
 def load(trial: Trial) -> Iterator[str]:
     """Markdown lines. A server in a process of its own, all clients in another on the same machine,
-    over WS /stream; the number of streams is doubled until it is too many, then bisected. At last a
-    server that is told what it holds gets twice as many."""
+    over WS /stream that lets everybody in; the number of streams is doubled until it is too many,
+    then bisected. At last a server as people run it is asked for twice what was held: all at once,
+    and one after another."""
     settings = read_settings()
     shipped = model_named(settings.model, settings.weights)
     models = [Path(shutil.copy(shipped, trial.folder)), *trial.files()]
@@ -48,14 +51,15 @@ def load(trial: Trial) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for path in models:
         most = 0
-        with served({"weights": path.parent, "model": path.stem, "live_at_once": MOST}) as server:
+        model = {"weights": path.parent, "model": path.stem}
+        with served(model | {"live_at_once": MOST, "live_load": 1e6}) as server:
             for step in _search(server.url):
                 yield _row(path.stem, step)
                 most = max(most, step.streams) if step.held else most
-        told = {"weights": path.parent, "model": path.stem, "live_at_once": max(1, most)}
-        with served(told) as server:
-            step = run(server.url, 2 * max(1, most))
-            yield _row(f"{path.stem}, POSELIFT_LIVE_AT_ONCE={max(1, most)}", step)
+        with served(model) as server:
+            for how, arrive_s in (("all at once", 0.0), ("one by one", ARRIVE_S)):
+                step = run(server.url, 2 * max(1, most), arrive_s)
+                yield _row(f"{path.stem}, {how}, with refusal", step)
 
 
 def _row(name: str, step: Step) -> str:
@@ -77,9 +81,10 @@ def _search(url: str) -> Iterator[Step]:
         streams = min(2 * streams, MOST) if lost > MOST else (held + lost) // 2
 
 
-def run(url: str, streams: int) -> Step:
+def run(url: str, streams: int, arrive_s: float = 0) -> Step:
     """One step; raises PoseError where the clients fail."""
-    command = [sys.executable, "-m", "service.bench.live_clients", url, str(streams), str(SECONDS)]
+    given = map(str, (url, streams, SECONDS, arrive_s))
+    command = [sys.executable, "-m", "service.bench.live_clients", *given]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise PoseError(f"the clients failed: {done.stderr.strip()}")

@@ -22,7 +22,7 @@ from service.live.messages import (
 from service.live.newest import Message, NewestPicture
 from service.live.outbox import Outbox
 from service.live.pictures import Camera, Watcher
-from service.live.session import LiveSession, PersonId, PersonLifting
+from service.live.session import Answer, LiveSession, PersonAnswers, PersonId, PersonLifting
 from service.problems import problem
 from service.running import Running
 
@@ -88,14 +88,18 @@ class _Conversation:
         opening = await self._opening()
         lifter = await asyncio.to_thread(self._service.lifters.get, opening.model)
         session = _session(opening, lifter)
+        self._service.live_load.begin(opening.fps)
         await self._send(ready_text(opening, lifter))
         dropped = self._service.telemetry.live_dropped.inc
         drops = opening.policy == "drop_oldest"
         outbox = Outbox(self._settings.live_queue, dropped if drops else None)
         async with _sending(outbox, self._send), aclosing(self._frames(opening, lifter)) as frames:
             async for span, people in frames:
-                await self._lift(session.push(span, people), session, lifter, outbox)
-            await self._lift(session.flush(), session, lifter, outbox)
+                with self._service.live_load.answering(len(span), opening.fps):
+                    found = await self._lift(session.push(span, people), lifter)
+                await self._answer(session.answer(found), outbox)
+            found = await self._lift(session.flush(), lifter)
+            await self._answer(session.answer(found), outbox)
 
     async def _opening(self) -> Opening:
         for name in self._socket.query_params:
@@ -105,16 +109,12 @@ class _Conversation:
             raise NotUnderstood("the first message is JSON, as text; pictures come after it")
         return read_opening(first, self._settings)
 
-    async def _lift(
-        self,
-        liftings: Sequence[PersonLifting],
-        session: LiveSession,
-        lifter: Lifter,
-        outbox: Outbox,
-    ) -> None:
+    async def _lift(self, liftings: Sequence[PersonLifting], lifter: Lifter) -> list[PersonAnswers]:
         submit = self._service.batcher.submit
-        found = await asyncio.gather(*(submit(lifter, one, live=True) for one in liftings))
-        for answer in session.answer(found):
+        return await asyncio.gather(*(submit(lifter, one, live=True) for one in liftings))
+
+    async def _answer(self, answers: Sequence[Answer], outbox: Outbox) -> None:
+        for answer in answers:
             if answer.final:
                 self._service.telemetry.lifted(len(answer.people))
             await outbox.put(answer_text(answer), provisional=not answer.final)

@@ -1,0 +1,76 @@
+"""How long live streams wait for their answers, and so whether another one may begin."""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from service.errors import Overloaded
+
+WINDOW_S = 2.0
+QUANTILE = 0.9
+MOST_HELD = 10_000
+GROWTH = 1.5
+"""A newcomer is taken to add so many times what each of the others did: waiting grows faster than
+the number of streams."""
+
+
+class LiveLoad:
+    """Measures waiting in units of the time that the answered frames last: at 1, frames come as
+    fast as they can be answered, and beyond that every stream falls behind without end.
+
+    `most` is what may be reached; `calls` how many liftings the machine carries out at once. One
+    event loop's.
+    """
+
+    def __init__(self, most: float, calls: int):
+        self.alone_s = 0.0  # what a frame takes while nothing else is under way
+        self._most = most
+        self._calls = calls
+        self._answered: deque[tuple[float, float, float]] = deque(maxlen=MOST_HELD)
+        self._begun: deque[tuple[float, float]] = deque(maxlen=MOST_HELD)
+
+    @contextmanager
+    def answering(self, frames: int, fps: float) -> Iterator[None]:
+        """Around the work on a stream's next frames; work that fails is not counted."""
+        start_s = time.monotonic()
+        yield
+        end_s = time.monotonic()
+        self._answered.append((end_s, (end_s - start_s) * fps / frames, frames / fps))
+
+    def begin(self, fps: float) -> None:
+        """Let a stream in; raises Overloaded. The first one on an idle machine always is."""
+        now_s = time.monotonic()
+        load = self._with_another(fps, now_s)
+        if load > self._most and (self._answered or self._begun):
+            raise Overloaded(
+                f"live answers would take {load:.0%} of the time between frames, and at most "
+                f"{self._most:.0%} keeps them in time; try again in {WINDOW_S:g} s",
+                int(WINDOW_S),
+            )
+        self._begun.append((now_s, fps))
+
+    def waiting(self) -> float:
+        """What nine in ten frames of the last seconds stayed below; 0 where there were none."""
+        _forget(self._answered, time.monotonic())
+        shares = [share for _, share, _ in self._answered]
+        return float(np.quantile(shares, QUANTILE)) if shares else 0.0
+
+    def _with_another(self, fps: float, now_s: float) -> float:
+        """What is measured, and what those will add who are not measured yet, the asker among them:
+        who begin together would else all find the machine idle."""
+        _forget(self._begun, now_s)
+        measured = self.waiting()
+        streams = sum(lasted_s for _, _, lasted_s in self._answered) / WINDOW_S
+        newcomers = 1 + sum(other for _, other in self._begun) / fps
+        alone = measured or self.alone_s * fps
+        return measured + GROWTH * alone * newcomers / max(streams, self._calls)
+
+
+def _forget(held: deque[Any], now_s: float) -> None:
+    """Drop what is older than the window; the first of each is when it was."""
+    while held and held[0][0] < now_s - WINDOW_S:
+        held.popleft()
