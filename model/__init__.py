@@ -3,7 +3,7 @@ meets them."""
 
 from model.angles import ANGLES, joint_angles
 from model.detectors import Detector, Person, open_detector
-from model.detectors.installed import installed_detectors
+from model.detectors.installed import check_detector, installed_detectors
 from model.detectors.names import DETECTORS, DetectorName, read_name
 from model.devices import calls_at_once
 from model.errors import (
@@ -139,6 +139,7 @@ __all__ = [
     "WindowStream",
     "calls_at_once",
     "carry_out",
+    "check_detector",
     "container_of",
     "installed_detectors",
     "joint_angles",

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from fastapi import Depends, Request
 
-from model import H36M17, KeypointSequence, PoseError, calls_at_once
+from model import H36M17, KeypointSequence, PoseError, calls_at_once, check_detector
 from service.batcher import Batcher
 from service.door import Door
 from service.errors import NotReady
@@ -53,10 +53,12 @@ class Running:
         self._trouble: str | None = "the model is being loaded and warmed up"
 
     def open(self) -> None:
-        """Check the settings, load the default model and take over the jobs folder; raises
-        PoseError. Repeating is free."""
+        """Check the settings and the detector, load the default model and take over the jobs
+        folder; raises PoseError. Repeating is next to free."""
         self.settings.check()
-        self.telemetry.loaded(self.lifters.get())
+        lifter = self.lifters.get()
+        self.telemetry.loaded(lifter)
+        check_detector(self.settings.detector, lifter.device)
         self.jobs.open()
 
     def warm(self) -> None:

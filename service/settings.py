@@ -1,6 +1,8 @@
 """Every knob, its unit and its limit; read from POSELIFT_* variables and checked at start."""
 
 import os
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +15,15 @@ from service.errors import Fault, InvalidFields, invalid_fields
 
 MB = 1_000_000
 MEGAPIXEL = 1_000_000
+PREFIX = "POSELIFT_"
+OTHER_VARIABLES = frozenset({"POSELIFT_CACHE"})
+"""Read elsewhere: model/detectors/downloads.py."""
 
 
 class Settings(BaseSettings):
     """Settings of one server; each field is the variable POSELIFT_<FIELD>."""
 
-    model_config = SettingsConfigDict(env_prefix="POSELIFT_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[
@@ -208,10 +213,23 @@ class Settings(BaseSettings):
 
 
 def read_settings(**given: object) -> Settings:
-    """Settings from POSELIFT_* variables, `given` ones first; raises InvalidInput."""
+    """Settings from POSELIFT_* variables, `given` ones first; raises InvalidInput, for a variable
+    of that kind that there is not, too."""
+    _check_names(os.environ)
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         faults = invalid_fields(error.errors()).faults
-        named = [Fault((f"POSELIFT_{str(f.where[0]).upper()}",), f.message) for f in faults]
+        named = [Fault((PREFIX + str(f.where[0]).upper(),), f.message) for f in faults]
         raise InvalidFields(named) from error
+
+
+def _check_names(variables: Iterable[str]) -> None:
+    known = {PREFIX + field.upper() for field in Settings.model_fields} | OTHER_VARIABLES
+    given = {name.upper() for name in variables if name.upper().startswith(PREFIX)}
+    faults = []
+    for name in sorted(given - known):
+        near = get_close_matches(name, known, 1, cutoff=0)[0]
+        faults.append(Fault((name,), f"there is no such setting; the nearest is {near}"))
+    if faults:
+        raise InvalidFields(faults)

@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -145,6 +146,13 @@ def test_a_taken_port_is_a_message(capsys: pytest.CaptureFixture[str]) -> None:
         ("POSELIFT_MAX_FRAMES", "many", "POSELIFT_MAX_FRAMES: .* integer"),
         ("POSELIFT_MODEL", "poser", "unknown model 'poser'; known: .*poseformer-27"),
         ("POSELIFT_DETECTOR", "eyes", "unknown detector 'eyes'; known: mediapipe"),
+        ("POSELIFT_DETECTOR", f"rtmpose:{__file__}", "test_cli.py is no network that can be run"),
+        ("POSELIFT_DETECTOR", "rtmpose:none.onnx", "no such model file: none.onnx"),
+        pytest.param(
+            *("POSELIFT_DETECTOR", "mmpose", "needs .*mmpose, not installed here: `make mmpose`"),
+            marks=pytest.mark.skipif(find_spec("mmpose") is not None, reason="it is installed"),
+        ),
+        ("POSELIFT_MAX_UPLAOD_MB", "5", "no such setting; the nearest is POSELIFT_MAX_UPLOAD_MB"),
         ("POSELIFT_WEIGHTS", "/nowhere", "no such folder: /nowhere"),
         ("POSELIFT_JOBS_FOLDER", "/dev/null/jobs", "POSELIFT_JOBS_FOLDER: .*: Not a directory"),
     ],

@@ -8,7 +8,7 @@ from functools import partial
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
-from model import InvalidInput, KeypointSequence, Lifter, LiftStream, OneEuro, PoseError
+from model import InvalidInput, KeypointSequence, Lifter, LiftStream, OneEuro, PoseError, TooLarge
 from service.errors import Conflict, NotUnderstood, Stalled
 from service.live.messages import (
     End,
@@ -181,7 +181,12 @@ class _Conversation:
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1006))
         text: str | None = message.get("text")
-        return message["bytes"] if text is None else text
+        if text is not None:
+            return text
+        if len(message["bytes"]) > self._settings.live_message_bytes:  # where uvicorn is not told
+            most_mb = self._settings.live_message_mb
+            raise TooLarge(f"a message has at most {most_mb:g} MB here")
+        return message["bytes"]
 
     async def _send(self, text: str) -> None:
         """Raises Stalled where the client takes nothing."""
