@@ -68,7 +68,7 @@ def test_rtmpose_as_the_services_detector(
         for asked in (f"rtmpose:{network}", "rtmpose:http://127.0.0.1:9/a.onnx", "class:os.system"):
             refused = post(client, film, detector=asked)
             assert refused.status_code == 422
-            assert "known: mediapipe, mmpose, rtmpose:dwpose-l" in refused.json()["detail"]
+            assert "known: mediapipe, mediapipe:heavy, mmpose, rtmpose:" in refused.json()["detail"]
             assert str(tmp_path) not in refused.json()["detail"].replace(asked, "")
     assert str(tmp_path) not in str(reply.json()["detector"])
     (person,) = reply.json()["people"]
