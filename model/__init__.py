@@ -58,6 +58,7 @@ from model.pipeline import (
     VideoResult,
     lift_video,
 )
+from model.plot import PLOT_SUFFIXES, plot_motion, plot_suffix
 from model.render import render_overlay
 from model.sequences import (
     MAX_COORDINATE_PX,
@@ -91,6 +92,7 @@ __all__ = [
     "MAX_DETECT_EVERY",
     "MAX_FPS",
     "MAX_IMAGE_SIDE_PX",
+    "PLOT_SUFFIXES",
     "READOUTS",
     "SKELETONS",
     "SMOOTHINGS",
@@ -151,6 +153,8 @@ __all__ = [
     "model_named",
     "open_detector",
     "open_video",
+    "plot_motion",
+    "plot_suffix",
     "read_coco",
     "read_keypoints_npz",
     "read_manifest",

@@ -19,6 +19,8 @@ from model import (
     KeypointSequence,
     LiftOptions,
     PersonMotion,
+    PoseSequence,
+    VideoInfo,
     VideoResult,
     skeleton_named,
 )
@@ -241,6 +243,36 @@ def _person_document(person: PersonMotion) -> dict[str, Any]:
         "keypoints": write_keypoints(person.keypoints.rows),
         "poses": np.ascontiguousarray(person.poses.xyz),
     }
+
+
+def read_video_document(text: bytes, name: str) -> VideoResult:
+    """The result that dump wrote of video_document; raises NotJson and InvalidInput."""
+    document = parse_object(text, name)
+    try:
+        video = VideoInfo(**document["video"])
+        return VideoResult(
+            video=video,
+            detector=(document["detector"]["name"], document["detector"]["version"]),
+            model=(document["model"]["name"], document["model"]["version"]),
+            people=tuple(_read_person(person, video) for person in document["people"]),
+            warnings=tuple(document["warnings"]),
+            applied=document["applied"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"{name} is no result of a video: {error!r}") from error
+
+
+def _read_person(document: Mapping[str, Any], video: VideoInfo) -> PersonMotion:
+    frames, times_s = np.array(document["frames"], np.int64), np.array(document["times_s"])
+    xy, score = read_keypoints(document["keypoints"], H36M17, len(frames))
+    poses = PoseSequence(np.array(document["poses"], np.float32), video.fps)
+    if not len(frames) == len(times_s) == len(xy) == len(poses):
+        raise ValueError(f"person {document['id']}: as many frames, times, keypoints and poses")
+    size = (video.width, video.height)
+    keypoints = KeypointSequence(
+        xy.astype(np.float32), score.astype(np.float32), size, video.fps, H36M17
+    )
+    return PersonMotion(int(document["id"]), frames, times_s, keypoints, poses)
 
 
 def dump(document: Mapping[str, Any]) -> bytes:

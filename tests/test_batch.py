@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -53,7 +54,9 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_real_clip_into_a_folder(tmp_path: Path) -> None:
     out = tmp_path / "new" / "results"
-    assert main(["video", str(ONE), "-o", str(out), "--format", "json,npz,overlay", *FAST]) == 0
+    assert (
+        main(["video", str(ONE), "-o", str(out), "--format", "json,npz", "--overlay", *FAST]) == 0
+    )
     assert names(out) == ["one_person.json", "one_person.npz", "one_person.overlay.mp4"]
     shown = json.loads((out / "one_person.json").read_text())
     (person,) = read_npz(out / "one_person.npz").people
@@ -139,19 +142,53 @@ def test_nobody_in_a_format_for_one_person_is_said(
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "made"),
+    [
+        ("--format bvh,npz --overlay", ["one.bvh", "one.npz", "one.overlay.mp4"]),
+        ("--format json --overlay out/x.mp4", ["one.json", "out/x.mp4"]),
+        ("--overlay", ["one.overlay.mp4"]),
+        ("--overlay out/x.mp4", ["out/x.mp4"]),
+        ("-o out --overlay", ["out/one.json", "out/one.overlay.mp4"]),
+        ("-o out --format csv,overlay --overlay out/x.mp4", ["out/one.csv", "out/x.mp4"]),
+        ("-o out/two.trc --overlay", ["out/one.overlay.mp4", "out/two.trc"]),
+    ],
+)
+def test_overlay_with_and_without_a_name(
+    asked: str,
+    made: list[str],
+    real_result: VideoResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one = replace(real_result, people=real_result.people[:1])
+    monkeypatch.setattr(batch, "lift_video", lambda *_: one)
+    monkeypatch.setattr(batch, "render_overlay", lambda video, result, out, _: out.write_bytes(b""))
+    Path("out").mkdir()
+    Path("one.mov").symlink_to(ONE)
+    # a name may follow --overlay: what stands there is the video where there is no other
+    last = asked.endswith("--overlay")
+    assert main(["video", *([] if last else ["one.mov"]), *asked.split(), *last * ["one.mov"]]) == 0
+    files = [str(path) for path in Path().rglob("*.*")]
+    assert sorted(files) == sorted([*made, "one.mov"])
+
+
 def test_wishes_that_do_not_fit_are_refused_before_any_work(folder: Path, tmp_path: Path) -> None:
     two = [Source("x/a.mp4", "a"), Source("y/a.mov", "a")]
     one = [Source(str(ONE), "one_person")]
     (tmp_path / "file").write_text("")
     for given, output, formats, overlay, message in [
-        (two, tmp_path, None, None, "x/a.mp4 and y/a.mov would both become .*/a\\.\\*"),
-        (two, tmp_path / "a.npz", None, None, "2 videos do not fit into one file"),
-        (one, tmp_path / "a.npz", "csv", None, "--format is for -o FOLDER"),
-        (one, tmp_path, "json,fbx", None, "unknown format 'fbx'; known: .*bvh.*overlay"),
-        (one, tmp_path, None, tmp_path / "a.mp4", "--format overlay draws them"),
-        (one, tmp_path / "a.txt", None, None, "the name ends in .json, .npz"),
-        (one, tmp_path / "file", None, None, "is a file"),
+        (two, tmp_path, None, False, "x/a.mp4 and y/a.mov would both become .*/a\\.\\*"),
+        (two, tmp_path / "a.npz", None, False, "2 videos do not fit into one file"),
+        (two, tmp_path, None, tmp_path / "a.mp4", "2 videos do not fit into one file"),
+        (one, tmp_path / "a.npz", "csv", False, "--format is for -o FOLDER"),
+        (one, tmp_path, "json,fbx", False, "unknown format 'fbx'; known: .*bvh.*overlay"),
+        (one, tmp_path, "", False, "unknown format ''; known: "),
+        (one, tmp_path / "a.txt", None, False, "the name ends in .json, .npz"),
+        (one, tmp_path / "file", None, False, "is a file"),
         (one, None, None, ONE, "is the video itself"),
+        (one, None, None, False, "say where the result goes"),
     ]:
         with pytest.raises(InvalidInput, match=message):
             targets(given, output, formats, overlay)

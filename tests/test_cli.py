@@ -16,9 +16,11 @@ import onnxruntime
 import pytest
 from conftest import ROOT
 
+from model import FORMATS, read_npz, write_motion
 from service.cli import TRAINING, main
 from service.examples import LIFT_BODY
 from service.replies import LiftReply
+from service.results import SUFFIXES
 
 CUDA = "CUDAExecutionProvider"
 
@@ -64,21 +66,27 @@ def test_lift_answers_as_the_server_does(
     assert reply == server.post("/lift", json=LIFT_BODY).json()
 
 
-def test_lift_to_npz(keypoints_file: Path, tmp_path: Path) -> None:
-    for name in ("poses.json", "poses.npz"):
-        assert main(["lift", str(keypoints_file), "-o", str(tmp_path / name)]) == 0
-    reply = json.loads((tmp_path / "poses.json").read_text())
-    with np.load(tmp_path / "poses.npz") as arrays:
-        np.testing.assert_array_equal(arrays["poses"], np.float32(reply["poses"]))
-        np.testing.assert_array_equal(arrays["keypoints"], np.float32(reply["keypoints"]))
-        assert arrays["frames"].tolist() == reply["frames"]
-        assert arrays["model"].tolist() == list(reply["model"].values())
-        assert float(arrays["fps"]) == LIFT_BODY["fps"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "keypoints.json",
-        "poses.json",
-        "poses.npz",
-    ]
+def test_lift_writes_every_format_as_video_does(keypoints_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    files = [out / f"poses{suffix}" for suffix in SUFFIXES.values()]
+    for file in files:
+        assert main(["lift", str(keypoints_file), "-o", str(file)]) == 0
+    assert sorted(out.iterdir()) == sorted(files)
+    reply = json.loads((out / "poses.json").read_text())
+    result = read_npz(out / "poses.npz")
+    (person,) = result.people
+    np.testing.assert_array_equal(person.poses.xyz, np.float32(reply["poses"]))
+    np.testing.assert_array_equal(person.keypoints.rows, np.float32(reply["keypoints"]))
+    assert person.frames.tolist() == reply["frames"]
+    np.testing.assert_allclose(person.times_s, person.frames / LIFT_BODY["fps"])
+    assert result.model == tuple(reply["model"].values())
+    assert (result.video.width, result.video.height) == tuple(LIFT_BODY["image_size"])
+    for format in FORMATS.keys() - {"npz"}:
+        file = out / f"poses{SUFFIXES[format]}"
+        written = file.read_bytes()
+        write_motion(result, format, file)
+        assert file.read_bytes() == written, format
 
 
 @pytest.mark.parametrize(
@@ -106,7 +114,7 @@ def test_bad_keypoints_are_one_line(
     ("arguments", "message"),
     [
         (["lift", "none.json", "-o", "/tmp/a.json"], "none.json: No such file"),
-        (["lift", "none.json", "-o", "/tmp/a.txt"], r"the name ends in \.json or \.npz"),
+        (["lift", "none.json", "-o", "/tmp/a.txt"], r"the name ends in \.json, \.npz"),
         (["lift", "none.json", "-o", "/nowhere/a.json"], "no folder /nowhere"),
         (["video", "none.mp4", "-o", "/tmp/a.npz"], "none.mp4: No such file"),
         (["video", "none.mp4"], "say where the result goes"),

@@ -30,8 +30,9 @@ Lift = Callable[[Path, Progress], tuple[VideoResult, Draw]]
 def video(asked: argparse.Namespace) -> int:
     """Lift each video, whatever becomes of the others: 1 where one failed. Raises PoseError,
     before any work, for what can be of none."""
-    found = sources(asked.videos)
-    planned = targets(found, asked.output, asked.format, asked.overlay)
+    videos, overlay = _videos_and_overlay(asked)
+    found = sources(videos)
+    planned = targets(found, asked.output, asked.format, overlay)
     settings = read_settings()
     failed = 0
     with _here(asked, settings) if asked.server is None else _there(asked) as lift:
@@ -45,6 +46,15 @@ def video(asked: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _videos_and_overlay(asked: argparse.Namespace) -> tuple[list[str], Path | bool]:
+    """What stands after --overlay is its file; where no video stands elsewhere, it is the video."""
+    if asked.videos:
+        return asked.videos, asked.overlay
+    if isinstance(asked.overlay, Path):
+        return [str(asked.overlay)], True
+    raise InvalidInput("say which videos: poselift video VIDEO ...")
+
+
 def _named(source: Source, words: str) -> str:
     return words if words.startswith(source.name) else f"{source.name}: {words}"
 
@@ -55,9 +65,9 @@ def _to_make(wanted: Targets, asked: argparse.Namespace) -> Targets:
     if asked.overwrite:
         return wanted
     missing = wanted.missing()
-    kept = [str(path) for path in wanted.all() if path not in missing.all()]
-    words = f"{', '.join(kept)}: there already; --overwrite makes it anew"
-    if kept and wanted.named:
+    kept = [path for path in wanted.all() if path not in missing.all()]
+    words = f"{', '.join(map(str, kept))}: there already; --overwrite makes it anew"
+    if set(kept) & set(wanted.named):
         raise InvalidInput(words)
     if kept:
         say(words)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from model import FORMATS, READOUTS, SMOOTHINGS, Given, PoseError
+from model import ANGLES, FORMATS, H36M17, READOUTS, SMOOTHINGS, Given, PoseError
 from service.bench.peers import Peers
 
 TRAINING = {
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands.add_parser("serve", help="answer over HTTP"))
     _add_video(commands.add_parser("video", help="lift every person in videos"))
     _add_lift(commands.add_parser("lift", help="lift 2D keypoints from files"))
+    _add_plot(commands.add_parser("plot", help="draw a result's joints and angles over time"))
     _add_bench(commands.add_parser("bench", help="measure this machine, beside the alternatives"))
     for name, meaning in TRAINING.items():
         commands.add_parser(name, help=f"{meaning} (needs the extra `train`)")
@@ -75,7 +76,7 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
 
 def _add_video(video: argparse.ArgumentParser) -> None:
     video.add_argument(
-        "videos", nargs="+", metavar="VIDEO", help="a file, a folder of videos, or an http(s) URL"
+        "videos", nargs="*", metavar="VIDEO", help="a file, a folder of videos, or an http(s) URL"
     )
     video.add_argument(
         "-o", "--output", type=Path, help="a folder for the results; of one video, also a file"
@@ -83,9 +84,18 @@ def _add_video(video: argparse.ArgumentParser) -> None:
     video.add_argument(
         "--format",
         metavar="NAME,...",
-        help="what to write into the folder: json (the default), overlay, " + ", ".join(FORMATS),
+        help="what to write into the folder, without -o the current one: json (the default of a "
+        "folder), overlay, " + ", ".join(FORMATS),
     )
-    video.add_argument("--overlay", type=Path, help="one video with its poses drawn: an .mp4 file")
+    video.add_argument(
+        "--overlay",
+        type=Path,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="FILE.mp4",
+        help="also the video with its poses drawn, named after the video unless a file is named",
+    )
     video.add_argument("--overwrite", action="store_true", help="make anew what is there already")
     video.add_argument("--server", metavar="URL", help="let a running service do the work")
     video.add_argument("--detector", help="the 2D detector (POSELIFT_DETECTOR)")
@@ -138,9 +148,37 @@ def _add_lift(lift: argparse.ArgumentParser) -> None:
     lift.add_argument("--skeleton", help="the joints' order, likewise, as in POST /lift")
     lift.add_argument("--person", type=int, help="which of several people (the largest)")
     lift.add_argument(
-        "-o", "--output", type=Path, required=True, help="the poses: a .json or .npz file"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="the poses, in the format that the name says: .json, "
+        + ", ".join(kind.suffix for kind in FORMATS.values()),
     )
     lift.set_defaults(run=_lift)
+
+
+def _add_plot(plot: argparse.ArgumentParser) -> None:
+    plot.add_argument(
+        "result", type=Path, help="a .json or .npz of `poselift video`, an .npz of `poselift lift`"
+    )
+    plot.add_argument("-o", "--output", type=Path, help="a .png, .svg or .pdf (RESULT.png)")
+    plot.add_argument(
+        "--joints",
+        type=_listed,
+        default=[],
+        metavar="NAME,...",
+        help=", ".join(H36M17.joints) + "; without its side: both",
+    )
+    plot.add_argument(
+        "--angles",
+        type=_listed,
+        default=[],
+        metavar="NAME,...",
+        help=", ".join(ANGLES) + "; likewise",
+    )
+    plot.add_argument("--person", type=int, action="append", default=[], help="an id (everybody)")
+    plot.set_defaults(run=_plot)
 
 
 def _add_bench(bench: argparse.ArgumentParser) -> None:
@@ -148,6 +186,10 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
 
     add_arguments(bench)
     bench.set_defaults(run=_bench)
+
+
+def _listed(text: str) -> list[str]:
+    return text.split(",")
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -176,6 +218,12 @@ def _lift(asked: argparse.Namespace) -> int:
 
     given = Given(asked.fps, asked.image_size, asked.skeleton, asked.person)
     return lift(asked.keypoints, asked.output, given)
+
+
+def _plot(asked: argparse.Namespace) -> int:
+    from service.cli.plot import plot
+
+    return plot(asked)
 
 
 def _bench(asked: argparse.Namespace) -> int:

@@ -8,13 +8,13 @@ from service.cli.keypoint_files import read_request
 from service.cli.terminal import warn
 from service.lifters import Lifters
 from service.lifting import lift_request
-from service.results import check_output, write_lift
+from service.results import format_to_write, write_lift
 from service.settings import read_settings
 
 
 def lift(keypoints: Path, output: Path, given: Given) -> int:
     """2D keypoints in files -> the answer of POST /lift in a file; raises PoseError."""
-    check_output(output)
+    format_to_write(output)
     settings = read_settings()
     asked, guessed = read_request(keypoints, given, settings.max_frames)
     if asked.stream is not None:
@@ -22,6 +22,6 @@ def lift(keypoints: Path, output: Path, given: Given) -> int:
     lifter = Lifters(settings).get(asked.model)
     result = carry_out(lift_request(asked, lifter), lifter.run_pass)
     result = replace(result, warnings=(*guessed, *result.warnings))
-    write_lift(result, output)
+    write_lift(result, asked.sequence.image_size, output)
     warn(result.warnings)
     return 0

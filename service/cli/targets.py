@@ -7,24 +7,19 @@ from pathlib import Path
 
 from model import FORMATS, InvalidInput, UnknownName, VideoResult, write_motion
 from service.cli.sources import OVERLAY_SUFFIX, Source
-from service.results import write_video
+from service.results import JSON, KNOWN_SUFFIXES, SUFFIXES, check_place, format_of, write_video
 
-JSON = "json"
 OVERLAY = "overlay"
-SUFFIXES: Mapping[str, str] = {
-    JSON: ".json",
-    **{name: kind.suffix for name, kind in FORMATS.items()},
-}
 
 
 @dataclass(frozen=True)
 class Targets:
-    """motions: format -> file; overlay: the film with its poses drawn; named: by the user, one by
-    one."""
+    """motions: format -> file; overlay: the film with its poses drawn; named: those files that the
+    user named one by one."""
 
     motions: Mapping[str, Path]
     overlay: Path | None
-    named: bool = False
+    named: Sequence[Path] = ()
 
     def all(self) -> list[Path]:
         return [*self.motions.values(), *([self.overlay] if self.overlay else [])]
@@ -66,47 +61,62 @@ def _is_there(format: str, path: Path) -> bool:
 
 
 def targets(
-    found: Sequence[Source], output: Path | None, formats: str | None, overlay: Path | None
+    found: Sequence[Source], output: Path | None, formats: str | None, overlay: Path | bool
 ) -> list[Targets]:
-    """What each video is to become. Raises InvalidInput, before any work, for what cannot be."""
+    """What each video is to become. `overlay` is a file, or whether there is one beside the other
+    results; without `output` they come into the current folder. Raises InvalidInput, before any
+    work, for what cannot be."""
+    if output is None and formats is None and not overlay:
+        raise InvalidInput(
+            "say where the result goes: -o FOLDER, -o poses.npz, --overlay out.mp4; "
+            "or what it is, for the current folder: --format bvh, --overlay"
+        )
     format = None if output is None else _format_of(output)
-    if output is None or format is not None:
-        return [_of_one(found, output, format, formats, overlay)]
-    if overlay is not None:
-        raise InvalidInput(f"with a folder of results, --format {OVERLAY} draws them")
-    if output.exists() and not output.is_dir():
-        raise InvalidInput(f"{output} is a file; give a folder, or a name ending in {_known()}")
-    named = _read_formats(formats)
-    _check_apart(found, output)
-    return [_in_folder(output, source.stem, named) for source in found]
-
-
-def _of_one(
-    found: Sequence[Source],
-    output: Path | None,
-    format: str | None,
-    formats: str | None,
-    overlay: Path | None,
-) -> Targets:
-    if output is None and overlay is None:
-        raise InvalidInput("say where the result goes: -o FOLDER, -o poses.npz, --overlay out.mp4")
-    if len(found) != 1:
+    if (format or isinstance(overlay, Path)) and len(found) != 1:
         raise InvalidInput(f"{len(found)} videos do not fit into one file; give -o FOLDER")
+    if output is None or format is None:
+        return _in_folder(found, output, formats, overlay)
     if formats is not None:
         raise InvalidInput("--format is for -o FOLDER; a file's name says its format")
-    if overlay is not None and overlay.suffix.lower() != ".mp4":
+    _check_file(output, found[0])
+    film = _film(found[0], output.parent, overlay)
+    return [Targets({format: output}, film, _named(output, overlay))]
+
+
+def _in_folder(
+    found: Sequence[Source], output: Path | None, formats: str | None, overlay: Path | bool
+) -> list[Targets]:
+    """Motions as asked for; where a folder alone is named, that is json."""
+    folder = output or Path()
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInput(
+            f"{folder} is a file; give a folder, or a name ending in {KNOWN_SUFFIXES}"
+        )
+    names = _read_formats(JSON if formats is None and output is not None else formats)
+    _check_apart(found, folder)
+    planned = []
+    for source in found:
+        motions = {n: folder / (source.stem + SUFFIXES[n]) for n in names if n != OVERLAY}
+        film = _film(source, folder, overlay or OVERLAY in names)
+        planned.append(Targets(motions, film, _named(overlay)))
+    return planned
+
+
+def _film(source: Source, folder: Path, overlay: Path | bool) -> Path | None:
+    if isinstance(overlay, bool):
+        return folder / (source.stem + OVERLAY_SUFFIX) if overlay else None
+    if overlay.suffix.lower() != ".mp4":
         raise InvalidInput(f"{overlay}: the name ends in .mp4")
-    one = Targets({format: output} if output and format else {}, overlay, named=True)
-    for path in one.all():
-        _check_place(path, found[0])
-    return one
+    _check_file(overlay, source)
+    return overlay
 
 
-def _check_place(path: Path, source: Source) -> None:
-    if not path.parent.is_dir():
-        raise InvalidInput(f"{path}: there is no folder {path.parent}")
-    if path.is_dir():
-        raise InvalidInput(f"{path} is a folder")
+def _named(*wanted: Path | bool) -> list[Path]:
+    return [path for path in wanted if isinstance(path, Path)]
+
+
+def _check_file(path: Path, source: Source) -> None:
+    check_place(path)
     if path.exists() and Path(source.name).exists() and path.samefile(source.name):
         raise InvalidInput(f"{path} is the video itself")
 
@@ -115,19 +125,15 @@ def _format_of(output: Path) -> str | None:
     """The format that a file's name says; None: it names a folder."""
     if output.is_dir():
         return None
-    name = output.name.lower()
-    fitting = [format for format, suffix in SUFFIXES.items() if name.endswith(suffix)]
-    if not fitting and output.suffix:
-        raise InvalidInput(f"{output}: the name ends in {_known()}, or is that of a folder")
-    return max(fitting, key=lambda format: len(SUFFIXES[format]), default=None)
+    format = format_of(output)
+    if format is None and output.suffix:
+        raise InvalidInput(f"{output}: the name ends in {KNOWN_SUFFIXES}, or is that of a folder")
+    return format
 
 
-def _known() -> str:
-    return ", ".join(SUFFIXES.values())
-
-
-def _read_formats(formats: str | None) -> list[str]:
-    named = (formats or JSON).split(",")
+def _read_formats(formats: str | None) -> dict[str, None]:
+    """Each once, in the order given."""
+    named = dict.fromkeys([] if formats is None else formats.split(","))
     for name in named:
         if name not in (*SUFFIXES, OVERLAY):
             raise UnknownName("format", name, (*SUFFIXES, OVERLAY))
@@ -144,8 +150,3 @@ def _check_apart(found: Sequence[Source], folder: Path) -> None:
             raise InvalidInput(
                 f"{' and '.join(names)} would both become {folder / stem}.*; give one at a time"
             )
-
-
-def _in_folder(folder: Path, stem: str, formats: Sequence[str]) -> Targets:
-    motions = {name: folder / (stem + SUFFIXES[name]) for name in formats if name != OVERLAY}
-    return Targets(motions, folder / (stem + OVERLAY_SUFFIX) if OVERLAY in formats else None)
