@@ -98,21 +98,31 @@ def lift_centre(inputs: Float32, window: Window, tokens: int = TOKENS_A_PASS) ->
 
 
 def lift_dense(inputs: Float32, window: Window, tokens: int = TOKENS_A_PASS) -> Lifting[Float32]:
-    """Frames (T, 17, C) -> poses (T, 17, 3): windows half a window apart, every frame of each
-    blended with weights that fall to zero at its ends. They add up to one at each frame, and no
+    """Frames (T, 17, C) -> poses (T, 17, 3): windows of which each overlaps the next by a third or
+    more, every frame of each blended with weights that fall smoothly towards its ends, so that no
     seam shows."""
     features = yield from encode(inputs, tokens)
-    half, last = window.past, len(features) - 1
-    hop = max(1, half)
-    fall = 1 - np.abs(np.arange(-half, half + 1)) / hop if half else np.ones(1)
-    total = np.zeros((last + 1 + 2 * half + 2 * hop, 17, 3), np.float32)
-    for centres in _chunks(np.arange(0, last + hop, hop), window, tokens):
+    half, frames = window.past, len(features)
+    weights = np.hanning(window.length + 2)[1:-1].astype(np.float32)[:, None, None]
+    total = np.zeros((frames + 2 * half, 17, 3), np.float32)
+    weight = np.zeros((frames + 2 * half, 1, 1), np.float32)
+    for centres in _chunks(_dense_centres(frames, window), window, tokens):
         found: Readouts = yield Decode(window.over(features, centres))
         assert found.dense is not None
-        weighted = found.dense * fall[:, None, None].astype(np.float32)
-        for centre, poses in zip(centres, weighted, strict=True):
-            total[centre : centre + window.length] += poses
-    return total[half : half + last + 1]
+        for centre, poses in zip(centres, found.dense, strict=True):
+            total[centre : centre + window.length] += poses * weights
+            weight[centre : centre + window.length] += weights
+    inside = slice(half, half + frames)
+    return total[inside] / weight[inside]
+
+
+def _dense_centres(frames: int, window: Window) -> NDArray[np.int64]:
+    """As few windows as cover all frames, evenly spaced; of a shorter sequence, one."""
+    beyond = frames - window.length
+    if beyond <= 0:
+        return np.array([(frames - 1) // 2])
+    hops = -(-beyond // (window.length - window.length // 3))
+    return window.past + np.arange(hops + 1) * beyond // hops
 
 
 def _chunks(rows: NDArray[np.int64], window: Window, tokens: int) -> Iterator[NDArray[np.int64]]:

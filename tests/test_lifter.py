@@ -145,17 +145,26 @@ def test_no_pass_is_larger_than_is_fast(tiny: Lifter) -> None:
     assert sum(sizes) == 2 * (500 + 500 * tiny.frames)
 
 
-def test_dense_is_a_blend_of_windows_half_a_window_apart(tiny: Lifter) -> None:
-    sequence = person(21)
+@pytest.mark.parametrize(
+    ("frames", "centres"),
+    [(1, [0]), (4, [1]), (9, [4]), (10, [4, 5]), (21, [4, 10, 16]), (28, [4, 8, 13, 18, 23])],
+)
+def test_dense_is_a_blend_of_windows_that_overlap_by_a_third(
+    tiny: Lifter, frames: int, centres: list[int]
+) -> None:
+    sequence = person(frames)
     prepared = tiny.prepare(sequence)
-    centres = np.arange(0, 25, 4)
-    dense = tiny.run(tiny.window.over(prepared.inputs, centres)).dense
-    expected = np.zeros((21, 17, 3))
+    dense = tiny.run(tiny.window.over(prepared.inputs, np.array(centres))).dense
+    assert dense is not None
+    blended, weights = np.zeros((frames, 17, 3)), np.zeros(frames)
     for centre, poses in zip(centres, dense, strict=True):
         for offset in range(-4, 5):
-            if 0 <= centre + offset < 21:
-                expected[centre + offset] += poses[offset + 4] * (1 - abs(offset) / 4)
-    expected = np.einsum("tjk,tki->tji", expected - expected[:, :1], prepared.rotation)
+            if 0 <= centre + offset < frames:
+                weight = (1 + np.cos(np.pi * offset / 5)) / 2
+                blended[centre + offset] += poses[offset + 4] * weight
+                weights[centre + offset] += weight
+    blended /= weights[:, None, None]
+    expected = np.einsum("tjk,tki->tji", blended - blended[:, :1], prepared.rotation)
     found = tiny.lift(sequence, LiftOptions(readout="dense")).xyz
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
