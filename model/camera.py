@@ -29,6 +29,7 @@ PERSON_CHANNELS = 6
 """x, y, score, box direction x, box direction y, log of the box's half size."""
 IMAGE_CHANNELS = 2
 
+_FAR = 1e9
 _MIRROR = list(H36M17.mirror)
 
 
@@ -72,8 +73,9 @@ def rotation_to(ray: Array) -> Array:
     length = xp.sqrt(x * x + y * y + 1)
     a, b, c = x / length, y / length, 1 / length
     k = 1 / (1 + c)
-    rows = [1 - a * a * k, -a * b * k, -a, -a * b * k, 1 - b * b * k, -b, a, b, c]
-    return xp.stack([xp.stack(rows[i : i + 3], axis=-1) for i in (0, 3, 6)], axis=-2)
+    across = -a * b * k
+    rows = [1 - a * a * k, across, -a, across, 1 - b * b * k, -b, a, b, c]
+    return xp.reshape(xp.stack(rows, axis=-1), (*x.shape, 3, 3))
 
 
 def turn(xyz: Array, rotation: Array) -> Array:
@@ -84,8 +86,7 @@ def turn(xyz: Array, rotation: Array) -> Array:
 
 def turn_back(xyz: Array, rotation: Array) -> Array:
     """The inverse of turn."""
-    xp = array_api_compat.array_namespace(xyz)
-    return xp.matmul(xyz, rotation)
+    return xyz @ rotation
 
 
 def turn_rays(rays: Array, rotation: Array) -> Array:
@@ -94,7 +95,7 @@ def turn_rays(rays: Array, rotation: Array) -> Array:
     x, y = rays[..., 0], rays[..., 1]
     r = rotation[..., None, :, :]
     turned = [r[..., i, 0] * x + r[..., i, 1] * y + r[..., i, 2] for i in range(3)]
-    depth = xp.where(turned[2] > MIN_DEPTH, turned[2], xp.full_like(turned[2], MIN_DEPTH))
+    depth = xp.where(turned[2] > MIN_DEPTH, turned[2], MIN_DEPTH)
     return xp.stack([turned[0] / depth, turned[1] / depth], axis=-1)
 
 
@@ -112,10 +113,9 @@ def person_input(rays: Array, score: Array, before: Box) -> PersonInput:
     frame before the first one (...). A frame with fewer than four joints keeps the last box.
     """
     xp = array_api_compat.array_namespace(rays)
-    rays = xp.clip(rays, -MAX_RAY, MAX_RAY)
+    rays = rays.clip(-MAX_RAY, MAX_RAY)  # xp.clip takes as long as all of rotation_to
     seen = score > 0
-    enough = xp.sum(xp.astype(seen, xp.int32), axis=-1) >= MIN_SEEN
-    source = _last_true(xp, enough)
+    source = _newest(xp, seen.sum(-1) >= MIN_SEEN)
 
     low, high = _bounds(xp, rays, seen)
     middle = _carry(xp, (low + high) / 2, before.middle, source)
@@ -123,10 +123,10 @@ def person_input(rays: Array, score: Array, before: Box) -> PersonInput:
     turned = turn_rays(rays, rotation)
     low, high = _bounds(xp, turned, seen)
     half = xp.max(high - low, axis=-1) / 2
-    half = xp.where(half > MIN_HALF_SIZE, half, xp.full_like(half, MIN_HALF_SIZE))
+    half = xp.where(half > MIN_HALF_SIZE, half, MIN_HALF_SIZE)
     half = _carry(xp, half, before.half_size, source)
 
-    xy = xp.where(seen[..., None], turned / half[..., None, None], xp.zeros_like(turned))
+    xy = xp.where(seen[..., None], turned / half[..., None, None], 0.0)
     # float64, because the last bit of a float32 logarithm depends on the vector unit's lanes
     log_half = xp.astype(xp.log(xp.astype(half, xp.float64)), half.dtype)
     frame = xp.stack([rotation[..., 2, 0], rotation[..., 2, 1], log_half], axis=-1)
@@ -184,27 +184,25 @@ def mirror_input(channels: Array) -> Array:
 
 
 def _bounds(xp: Any, points: Array, seen: Array) -> tuple[Array, Array]:
-    """Least and greatest coordinates (..., 2) of the seen joints; 0 where none is seen."""
+    """Least and greatest coordinates (..., 2) of the seen joints; of none, anything finite."""
     mask = seen[..., None]
-    far = xp.full_like(points, 1e9)
-    low = xp.min(xp.where(mask, points, far), axis=-2)
-    high = xp.max(xp.where(mask, points, -far), axis=-2)
-    some = xp.any(seen, axis=-1)[..., None]
-    nothing = xp.zeros_like(low)
-    return xp.where(some, low, nothing), xp.where(some, high, nothing)
+    low = xp.min(xp.where(mask, points, _FAR), axis=-2)
+    return low, xp.max(xp.where(mask, points, -_FAR), axis=-2)
 
 
-def _last_true(xp: Any, flags: Array) -> Array:
-    """For each frame (..., T) the newest frame up to it whose flag is set, or -1."""
+def _newest(xp: Any, flags: Array) -> Array | None:
+    """For each frame (..., T) the newest frame up to it whose flag is set, or -1; None where that
+    is each frame itself, as far as asking is cheap, which it is not on a GPU."""
     frames = xp.arange(flags.shape[-1], device=array_api_compat.device(flags))
-    marked = xp.where(flags, frames, xp.full_like(frames, -1))
-    if array_api_compat.is_torch_array(marked):
-        return marked.cummax(-1).values
-    return np.maximum.accumulate(marked, axis=-1)
+    if array_api_compat.is_torch_array(flags):
+        return xp.where(flags, frames, -1).cummax(-1).values
+    return None if flags.all() else np.maximum.accumulate(np.where(flags, frames, -1), axis=-1)
 
 
-def _carry(xp: Any, values: Array, before: Array, source: Array) -> Array:
+def _carry(xp: Any, values: Array, before: Array, source: Array | None) -> Array:
     """values (..., T, [2]) taken at frame `source` (..., T), and `before` (..., [2]) where -1."""
+    if source is None:
+        return values
     wide = values.ndim > source.ndim
     index = source[..., None] if wide else source
     index = xp.broadcast_to(index, values.shape)

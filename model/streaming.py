@@ -98,32 +98,39 @@ class LiftStream:
         has_final = (final >= 0) & (final < self._pushed)
         has_early = (early >= 0) & (early < self._pushed) & (self._lookahead is not None)
         rows = np.flatnonzero(has_final | has_early)
-        xyz = yield from self._decode([side[rows] for side in windows])
+        centre, dense = yield from self._decode([side[rows] for side in windows])
         return StreamAnswers(
-            self._finish(final[rows], xyz[:, 0], has_final[rows]),
-            self._finish(early[rows], xyz[:, 1], has_early[rows]),
+            self._finish(final[rows], centre, has_final[rows]),
+            self._finish(early[rows], dense, has_early[rows]),
         )
 
-    def _decode(self, sides: list[Float32]) -> Lifting[Float32]:
-        """Windows (n, f, D) -> (n, 2, 17, 3): the centre, and the frame answered early."""
-        parts = [np.empty((0, 2, 17, 3), np.float32)]
-        windows = np.concatenate(sides) if sides else np.empty((0, 1, 1), np.float32)
+    def _decode(self, sides: list[Float32]) -> Lifting[tuple[Float32, Float32]]:
+        """Windows (n, f, D) -> twice (n, 17, 3): the centre, and the frame answered early."""
+        if not (sides and len(sides[0])):
+            nobody = np.empty((0, 17, 3), np.float32)
+            return nobody, nobody
+        parts, windows = [], np.concatenate(sides)
         step = max(1, self._lifter.tokens_a_pass // self._lifter.frames)
         for start in range(0, len(windows), step):
             found: Readouts = yield Decode(windows[start : start + step])
             parts.append(self._read(found))
-        xyz = np.concatenate(parts)
+        centre, dense = (
+            self._both_sides(np.concatenate(part)) for part in zip(*parts, strict=True)
+        )
+        return centre, dense
+
+    def _both_sides(self, xyz: Float32) -> Float32:
         if not self._options.flip:
             return xyz
         plain, mirrored = np.split(xyz, 2)
         return (plain + mirror_pose(mirrored)) / 2
 
-    def _read(self, found: Readouts) -> Float32:
+    def _read(self, found: Readouts) -> tuple[Float32, Float32]:
         centre = found.centre[:, 0]
         if self._lookahead is None:
-            return np.stack([centre, centre], axis=1)
+            return centre, centre
         assert found.dense is not None
-        return np.stack([centre, found.dense[:, -1 - self._lookahead]], axis=1)
+        return centre, found.dense[:, -1 - self._lookahead]
 
     def _finish(self, frames: Frames, xyz: Float32, wanted: NDArray[np.bool_]) -> Poses:
         frames, xyz = frames[wanted], xyz[wanted]
