@@ -35,7 +35,7 @@ endif
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo '  Options: PORT=9000 HOST=0.0.0.0 DEVICE=cpu|cuda|cuda:1, PYTHON=/path/to/python3.12,'
+	@echo '  Options: PORT=9000 HOST=0.0.0.0 DEVICE=cpu|cuda|cuda:1|tensorrt, PYTHON=/path/to/python3.12,'
 	@echo '  and ARGS="..." for what follows poselift serve or pytest.'
 
 run: export POSELIFT_DEVICE := $(DEVICE)

@@ -3,9 +3,10 @@ meets them."""
 
 from model.angles import ANGLES, joint_angles
 from model.detectors import Detector, Person, open_detector
+from model.detectors.downloads import cache_folder
 from model.detectors.installed import check_detector, installed_detectors
 from model.detectors.names import DETECTORS, DetectorName, read_name
-from model.devices import calls_at_once
+from model.devices import calls_at_once, why_no_gpu
 from model.errors import (
     DetectorUnavailable,
     DeviceUnavailable,
@@ -67,6 +68,7 @@ from model.sequences import (
     KeypointSequence,
     PoseSequence,
 )
+from model.sessions import GpuOptions
 from model.sightings import MAX_BRIDGED_S
 from model.skeleton import H36M17, Skeleton, to_h36m17
 from model.smoothing import SMOOTHINGS, OneEuro, smooth
@@ -108,6 +110,7 @@ __all__ = [
     "Format",
     "Frame",
     "Given",
+    "GpuOptions",
     "InvalidInput",
     "KeypointSequence",
     "LiftOptions",
@@ -139,6 +142,7 @@ __all__ = [
     "VideoResult",
     "Window",
     "WindowStream",
+    "cache_folder",
     "calls_at_once",
     "carry_out",
     "check_detector",
@@ -167,6 +171,7 @@ __all__ = [
     "split_answers",
     "to_h36m17",
     "weights_folder",
+    "why_no_gpu",
     "write_motion",
     "written_whole",
 ]

@@ -1,61 +1,155 @@
-"""A device name -> ONNX Runtime's execution providers, or a clear refusal."""
+"""Device names -> devices that are ready to compute, or a clear refusal."""
 
 import os
 import re
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
 
 import onnxruntime
 
+from model.cuda import gpu_count, missing_for_cuda, missing_for_tensorrt
 from model.errors import DeviceUnavailable, InvalidInput
 
-CUDA = "CUDAExecutionProvider"
-CPU = "CPUExecutionProvider"
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+BUILDS = ("onnxruntime", "onnxruntime-gpu")
+NAMES = re.compile(r"auto|cpu|(cuda|tensorrt)(:\d{1,2})?(,\1:\d{1,2})*")
 
 Provider = tuple[str, dict[str, str]]
 
 
-def execution_providers(device: str) -> list[Provider]:
-    """Providers for `auto`, `cpu`, `cuda` or `cuda:N`; `auto` takes CUDA where it was built in.
+@dataclass(frozen=True)
+class Device:
+    """One place to compute on; `kind` is cpu, cuda or tensorrt."""
 
-    Raises InvalidInput for another name, DeviceUnavailable when CUDA is asked for and this ONNX
-    Runtime lacks it. That a provider is built in does not mean that it works: see check_provider.
+    kind: str
+    index: int = 0
+
+    @property
+    def provider(self) -> str:
+        return PROVIDERS[self.kind]
+
+    @property
+    def is_gpu(self) -> bool:
+        return self.kind != "cpu"
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.index}" if self.is_gpu else self.kind
+
+
+CPU = Device("cpu")
+
+
+def find_devices(name: str) -> tuple[Device, ...]:
+    """The devices of `auto`, `cpu`, `cuda`, `cuda:N`, `tensorrt`, or several as `cuda:0,cuda:1`;
+    `auto` is the first GPU where CUDA works, else the CPU.
+
+    Raises InvalidInput for another name, and DeviceUnavailable, which says what is missing, for a
+    GPU that cannot be used and, whatever the device, where both builds of ONNX Runtime lie in one
+    place.
     """
-    match = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", device)
-    if not match:
-        raise InvalidInput(f"device is auto, cpu, cuda or cuda:N, got {device!r}", ("device",))
-    built_in = CUDA in onnxruntime.get_available_providers()
-    if device == "cpu" or (device == "auto" and not built_in):
-        return [(CPU, {})]
-    if not built_in:
-        raise DeviceUnavailable(
-            "CUDA was asked for, but the CPU build of ONNX Runtime is installed: "
-            "uninstall onnxruntime, then install onnxruntime-gpu (the extra `gpu`)"
+    if not NAMES.fullmatch(name):
+        raise InvalidInput(
+            f"device is auto, cpu, cuda, cuda:N, tensorrt, or several as cuda:0,cuda:1, "
+            f"got {name[:80]!r}",
+            ("device",),
         )
-    return [(CUDA, {"device_id": match[1] or "0"}), (CPU, {})]
+    _check_builds()
+    if name == "auto":
+        return (CPU,) if why_no_gpu() else (Device("cuda"),)
+    if name == "cpu":
+        return (CPU,)
+    parts = [part.partition(":") for part in name.split(",")]
+    devices = tuple(Device(kind, int(index or 0)) for kind, _, index in parts)
+    if len(set(devices)) < len(devices):
+        raise InvalidInput(f"device {name} names a GPU twice", ("device",))
+    _check_gpus(devices)
+    return devices
+
+
+def why_no_gpu(kind: str = "cuda") -> str | None:
+    """What keeps a GPU from being used, or None."""
+    if PROVIDERS[kind] not in onnxruntime.get_available_providers():
+        return (
+            "the CPU build of ONNX Runtime is installed: uninstall onnxruntime, then install "
+            "onnxruntime-gpu (the extra `gpu`)"
+        )
+    missing = missing_for_cuda() if kind == "cuda" else missing_for_tensorrt()
+    return f"missing: {'; '.join(missing)}" if missing else None
 
 
 def calls_at_once(device: str) -> int:
-    """Model calls of one thread that keep a device busy: one a core; a GPU runs one at a time.
-    Raises as execution_providers."""
-    on_gpu = execution_providers(device)[0][0] == CUDA
-    return 1 if on_gpu else os.cpu_count() or 1
+    """Model calls of one thread that keep the devices busy: one a core, or one a GPU. Raises as
+    find_devices."""
+    devices = find_devices(device)
+    return len(devices) if devices[0].is_gpu else os.cpu_count() or 1
 
 
-def check_provider(device: str, session: onnxruntime.InferenceSession) -> str:
-    """The provider that a session really got; raises DeviceUnavailable if it is not CUDA as asked.
-
-    ONNX Runtime itself falls back to the CPU with a line in its log.
-    """
-    provider: str = session.get_providers()[0]
-    if device.startswith("cuda") and provider != CUDA:
+def open_session(
+    model: bytes | Path,
+    options: onnxruntime.SessionOptions,
+    device: Device,
+    given: dict[str, str] | None = None,
+) -> onnxruntime.InferenceSession:
+    """A session that runs where it should, with those options of the execution provider; raises
+    DeviceUnavailable where ONNX Runtime would go on with less."""
+    providers = _providers(device, given or {})
+    content: Any = model if isinstance(model, bytes) else str(model)
+    # without `enable_fallback=0` a failed run would be repeated on the CPU, and stay there
+    session = onnxruntime.InferenceSession(content, options, providers=providers, enable_fallback=0)
+    found = session.get_providers()[0]
+    if found != device.provider:
         raise DeviceUnavailable(
-            "CUDA was asked for and did not come up: a working NVIDIA driver, CUDA 13 and cuDNN 9 "
-            "are needed (the extra `gpu` brings the last two)"
+            f"{device} was asked for, and ONNX Runtime gave {found}: its log says why; "
+            "the device cpu does without a GPU"
         )
-    return provider
+    return session
 
 
-def device_of(session: onnxruntime.InferenceSession) -> str:
-    """Where a session really runs: cpu or cuda:N."""
-    if session.get_providers()[0] != CUDA:
-        return "cpu"
-    return f"cuda:{session.get_provider_options()[CUDA]['device_id']}"
+def _providers(device: Device, given: dict[str, str]) -> list[Provider]:
+    """In the order of preference: what one cannot run goes to the next."""
+    if not device.is_gpu:
+        return [(device.provider, given)]
+    index = {"device_id": str(device.index)}
+    # passes come in all sizes; the default would search anew, by trying, for each of them
+    cuda = index | {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
+    if device.kind == "cuda":
+        return [(device.provider, cuda | given), (PROVIDERS["cpu"], {})]
+    return [(device.provider, index | given), (PROVIDERS["cuda"], cuda), (PROVIDERS["cpu"], {})]
+
+
+def _check_builds() -> None:
+    """pip does not notice that the two overwrite each other's files."""
+    installed = [name for name in BUILDS if _is_installed(name)]
+    if len(installed) == len(BUILDS):
+        raise DeviceUnavailable(
+            "onnxruntime and onnxruntime-gpu are both installed, and the files of one are "
+            "overwritten: uninstall both, then install one of the extras `cpu` and `gpu`"
+        )
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _check_gpus(devices: tuple[Device, ...]) -> None:
+    kind = devices[0].kind
+    asked = {"cuda": "CUDA", "tensorrt": "TensorRT"}[kind]
+    if reason := why_no_gpu(kind):
+        raise DeviceUnavailable(f"{asked} was asked for, and cannot be used: {reason}")
+    count = gpu_count()
+    absent = [str(device) for device in devices if device.index >= count]
+    if absent:
+        raise DeviceUnavailable(
+            f"{', '.join(absent)} was asked for, and cannot be used: the driver shows {count} "
+            f"GPU{'s' if count > 1 else ''}, the first is {kind}:0"
+        )

@@ -5,13 +5,12 @@ into its spatial and its temporal half: each frame is encoded once, and windows 
 the features. A Lifter holds no state of any sequence and is shared by threads.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnx
-import onnxruntime
 from onnx.utils import Extractor
 
 from model.camera import (
@@ -25,7 +24,7 @@ from model.camera import (
     turn_back,
     whole_picture,
 )
-from model.devices import check_provider, device_of, execution_providers
+from model.devices import Device, find_devices
 from model.errors import InvalidInput
 from model.model_files import FRAME_FEATURES, FRAME_JOINTS, ModelInfo, read_model
 from model.passes import (
@@ -38,7 +37,9 @@ from model.passes import (
     lift_centre,
     lift_dense,
 )
+from model.precision import PRECISIONS, in_float16
 from model.sequences import Float32, KeypointSequence, PoseSequence
+from model.sessions import Copies, GpuOptions, Halves, SessionSettings
 from model.skeleton import H36M17
 from model.window import Window
 
@@ -103,9 +104,8 @@ class Lifter:
     def __init__(
         self,
         info: ModelInfo,
-        spatial: onnxruntime.InferenceSession,
-        temporal: onnxruntime.InferenceSession,
-        provider: str,
+        copies: Copies,
+        devices: Sequence[Device],
         tokens_a_pass: int = TOKENS_A_PASS,
     ):
         self.info = info
@@ -115,11 +115,10 @@ class Lifter:
         self.window = Window(past=info.frames // 2, future=info.frames // 2)
         self.skeleton = H36M17
         self.has_dense = "dense" in info.readouts
-        self.provider = provider
-        self.device = device_of(temporal)
+        self.devices = tuple(map(str, devices))
+        self.provider = devices[0].provider
         self.tokens_a_pass = tokens_a_pass
-        self._spatial = spatial
-        self._temporal = temporal
+        self._copies = copies
 
     @staticmethod
     def load(
@@ -128,21 +127,51 @@ class Lifter:
         threads: int = 1,
         device: str = "cpu",
         tokens_a_pass: int = TOKENS_A_PASS,
+        precision: str = "float32",
+        gpu: GpuOptions | None = None,
     ) -> "Lifter":
-        """Read and check a model file; raises ModelFileError and DeviceUnavailable.
+        """Read and check a model file; raises ModelFileError, InvalidInput and DeviceUnavailable.
 
-        `threads` is ONNX Runtime's for one call; several callers each bring their own.
+        `threads` is ONNX Runtime's for one call; several callers each bring their own. On several
+        GPUs each has its own copy, and runs one pass at a time. `precision` float16 converts a
+        float32 file in memory; another stays what it is.
         """
-        providers = execution_providers(device)
+        if precision not in PRECISIONS:
+            names = " or ".join(PRECISIONS)
+            raise InvalidInput(f"precision is {names}, got {precision[:80]!r}", ("precision",))
+        devices = find_devices(device)
         model, info = read_model(Path(path))
+        convert = precision == "float16" and info.precision == "float32"
         cut = Extractor(model)
-        halves = [
-            cut.extract_model([FRAME_JOINTS], [FRAME_FEATURES]),
-            cut.extract_model([FRAME_FEATURES], list(info.readouts)),
+        spatial = cut.extract_model([FRAME_JOINTS], [FRAME_FEATURES])
+        temporal = cut.extract_model([FRAME_FEATURES], list(info.readouts))
+        if convert:
+            info = replace(info, precision=precision)
+            spatial, temporal = in_float16(spatial), in_float16(temporal)
+        settings = SessionSettings(threads, tokens_a_pass, convert, gpu or GpuOptions())
+        copies = [
+            Halves(settings.open(spatial, one, rows=1), settings.open(temporal, one, info.frames))
+            for one in devices
         ]
-        spatial, temporal = (_session(half, providers, threads) for half in halves)
-        provider = check_provider(device, temporal)
-        return Lifter(info, spatial, temporal, provider, tokens_a_pass)
+        exclusive = devices[0].is_gpu
+        return Lifter(info, Copies(copies, exclusive=exclusive), devices, tokens_a_pass)
+
+    @property
+    def device(self) -> str:
+        """Where a detector beside it runs: cpu or cuda:N."""
+        return self.devices[0].replace("tensorrt", "cuda")
+
+    def warm(self) -> None:
+        """Run every copy once at each size of a pass, in powers of two up to the largest: what is
+        loaded, allocated or built at a first run is then there."""
+        powers = [2**power for power in range(self.tokens_a_pass.bit_length())]
+        for _ in range(len(self._copies)):
+            with self._copies.lent() as halves:
+                for tokens in [*powers, self.tokens_a_pass]:
+                    frames = np.zeros((tokens, len(H36M17.joints), self.info.channels), np.float32)
+                    features = halves.spatial.run(frames)[0]
+                    rows = max(1, tokens // self.frames) * self.frames
+                    halves.temporal.run(np.resize(features, (rows, features.shape[-1])))
 
     def lift(self, sequence: KeypointSequence, options: LiftOptions | None = None) -> PoseSequence:
         """A pose for each frame, in camera axes. Before the first frame it is repeated, after the
@@ -179,13 +208,14 @@ class Lifter:
 
     def encode(self, inputs: Float32) -> Float32:
         """The spatial half, each frame on its own: (N, 17, C) -> (N, D)."""
-        features: Float32 = self._spatial.run([FRAME_FEATURES], {FRAME_JOINTS: inputs})[0]
-        return features
+        with self._copies.lent() as halves:
+            return halves.spatial.run(inputs)[0]
 
     def decode(self, features: Float32) -> Readouts:
         """The temporal half: windows of features (B, f, D) -> Readouts."""
         flat = features.reshape(-1, features.shape[-1])
-        found = self._temporal.run(list(self.info.readouts), {FRAME_FEATURES: flat})
+        with self._copies.lent() as halves:
+            found = halves.temporal.run(flat)
         return Readouts(found[0], found[1] if self.has_dense else None)
 
     def check(self, options: LiftOptions) -> None:
@@ -229,15 +259,3 @@ def _prepare_image(sequence: KeypointSequence, size: Float32, state: InputState)
     xy, last = hold_last_seen(sequence.xy, sequence.confidence, before, size / 2)
     rotation = np.broadcast_to(np.eye(3, dtype=np.float32), (len(xy), 3, 3))
     return Prepared(image_input(xy, size), rotation, InputState(last_xy=last))
-
-
-def _session(
-    half: onnx.ModelProto, providers: list[tuple[str, dict[str, str]]], threads: int
-) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # idle threads that spin take the cores from the other sessions
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(half.SerializeToString(), options, providers=providers)

@@ -52,6 +52,7 @@ def _describe(name: str, lifter: Lifter | ModelFileError) -> dict[str, Any]:
         "licence": info.licence,
         "training_commit": info.training_commit,
         "provider": lifter.provider,
+        "devices": list(lifter.devices),
     }
 
 
@@ -81,6 +82,8 @@ def get_ready(service: TheService) -> dict[str, Any]:
     return {
         "status": "ready",
         "provider": lifter.provider,
+        "devices": list(lifter.devices),
+        "precision": lifter.info.precision,
         "model": {"name": lifter.name, "version": lifter.version},
         "detector": service.settings.detector,
     }

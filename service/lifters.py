@@ -32,6 +32,8 @@ class Lifters:
                     threads=self._settings.lift_threads,
                     device=self._settings.device,
                     tokens_a_pass=self._settings.batch_tokens,
+                    precision=self._settings.precision,
+                    gpu=self._settings.gpu,
                 )
             return self._loaded[name]
 

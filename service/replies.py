@@ -159,13 +159,14 @@ class ModelFacts(BaseModel):
     normalisation: str
     unit: str
     readouts: list[str]
-    precision: Annotated[str, Field(description="float32, or int8 where that is faster")]
+    precision: Annotated[str, Field(description="what it computes with: float32, float16 or int8")]
     height_m: Annotated[float | None, Field(description="the body height that poses have")]
     fps: Annotated[list[float], Field(description="frame rates it was trained for")]
     metrics: dict[str, Any]
     licence: str
     training_commit: str
     provider: Annotated[str, Field(description="ONNX Runtime's execution provider in use")]
+    devices: Annotated[list[str], Field(description="where it runs: cpu, cuda:N or tensorrt:N")]
 
 
 class UnusableModel(BaseModel):
@@ -192,6 +193,8 @@ class Live(BaseModel):
 class Ready(BaseModel):
     status: str
     provider: Annotated[str, Field(description="ONNX Runtime's execution provider in use")]
+    devices: Annotated[list[str], Field(description="where it runs: cpu, cuda:N or tensorrt:N")]
+    precision: Annotated[str, Field(description="what the model computes with")]
     model: Named
     detector: str
 

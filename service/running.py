@@ -8,7 +8,15 @@ from typing import Annotated
 import numpy as np
 from fastapi import Depends, Request
 
-from model import H36M17, KeypointSequence, PoseError, calls_at_once, check_detector
+from model import (
+    H36M17,
+    KeypointSequence,
+    Lifter,
+    PoseError,
+    calls_at_once,
+    check_detector,
+    why_no_gpu,
+)
 from service.batcher import Batcher
 from service.door import Door
 from service.errors import NotReady
@@ -62,20 +70,28 @@ class Running:
         self.jobs.open()
 
     def warm(self) -> None:
-        """Run the model once, so that the first request need not wait, and again to time it."""
+        """Run the model at each size of a call, so that the first requests need not wait, and time
+        one frame."""
         try:
             lifter = self.lifters.get()
-            lifter.lift(_one_frame())
+            lifter.warm()
             start_s = time.monotonic()
             lifter.lift(_one_frame())
             self.live_load.alone_s = time.monotonic() - start_s
             self._trouble = None
+            self._say_where(lifter)
         except PoseError as error:
             _log.error("not ready: %s", error)
             self._trouble = str(error)
         except Exception:
             _log.exception("not ready")
             self._trouble = "the first run failed; the service's log says why"
+
+    def _say_where(self, lifter: Lifter) -> None:
+        where = f"{', '.join(lifter.devices)} ({lifter.provider}, {lifter.info.precision})"
+        _log.info("%s %s is warm on %s", lifter.name, lifter.version, where)
+        if self.settings.device == "auto" and lifter.device == "cpu":
+            _log.info("the device auto is the CPU: %s", why_no_gpu())
 
     def release(self) -> None:
         """As soon as the service is told to stop: whoever waits or streams gets a last word."""

@@ -4,6 +4,7 @@ import socket
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.config import LOGGING_CONFIG
 
 from model import InvalidInput
 from service.app import create_app
@@ -12,6 +13,9 @@ from service.settings import Settings
 
 STOP_S = 10
 """How long requests under way may take to end when the service is told to stop."""
+_OURS = {"poselift": {"handlers": ["default"], "level": "INFO", "propagate": False}}
+LOGGING = LOGGING_CONFIG | {"loggers": LOGGING_CONFIG["loggers"] | _OURS}
+"""uvicorn's way to log, for what the service says too."""
 
 
 def serve(settings: Settings) -> int:
@@ -30,6 +34,7 @@ def serve(settings: Settings) -> int:
 def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        log_config=LOGGING,
         log_level="info",
         timeout_graceful_shutdown=STOP_S,
         server_header=False,

@@ -4,13 +4,13 @@ import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from platformdirs import user_state_path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from model import TOKENS_A_PASS, InvalidInput, read_name, weights_folder
+from model import TOKENS_A_PASS, GpuOptions, InvalidInput, cache_folder, read_name, weights_folder
 from service.errors import Fault, InvalidFields, invalid_fields
 
 MB = 1_000_000
@@ -33,11 +33,34 @@ class Settings(BaseSettings):
     device: Annotated[
         str,
         Field(
-            pattern=r"^(auto|cpu|cuda(:\d{1,2})?)$",
-            description="Where the lifter runs: auto, cpu, cuda or cuda:N. CUDA asked for and "
-            "not there refuses to start; auto takes what the ONNX Runtime was built with.",
+            pattern=r"^(auto|cpu|(cuda|tensorrt)(:\d{1,2})?(,(cuda|tensorrt):\d{1,2})*)$",
+            description="Where the lifter runs: auto, cpu, cuda, cuda:N, tensorrt, tensorrt:N, or "
+            "several GPUs as cuda:0,cuda:1, each with its own copy. A GPU asked for and not there "
+            "refuses to start; auto takes the first where CUDA works, else the CPU, and says so.",
         ),
     ] = "auto"
+    precision: Annotated[
+        Literal["float32", "float16"],
+        Field(
+            description="What a float32 model computes with. float16 is for GPUs: slower on a CPU."
+        ),
+    ] = "float32"
+    gpu_memory_mb: Annotated[
+        float | None,
+        Field(
+            ge=64,
+            le=1e6,
+            description="Most memory that one model takes of each GPU, in each process (the server "
+            "and every worker), MB (10^6 bytes); none: what there is.",
+        ),
+    ] = None
+    engine_cache: Annotated[
+        Path | None,
+        Field(
+            description="Folder in which TensorRT keeps the engines that it builds; none: tensorrt "
+            "in the cache folder (POSELIFT_CACHE)."
+        ),
+    ] = None
     weights: Annotated[
         Path, Field(description="Folder of *.onnx model files.", default_factory=weights_folder)
     ]
@@ -204,6 +227,10 @@ class Settings(BaseSettings):
     @property
     def jobs_path(self) -> Path:
         return self.jobs_folder or user_state_path("poselift-jobs", appauthor=False)
+
+    @property
+    def gpu(self) -> GpuOptions:
+        return GpuOptions(self.gpu_memory_mb, self.engine_cache or cache_folder() / "tensorrt")
 
     def check(self) -> None:
         """What the types cannot say; raises InvalidInput."""

@@ -58,8 +58,8 @@ class Telemetry:
         )
         self._model = Gauge(
             "poselift_model_info",
-            "The default model, and the execution provider in use.",
-            ("name", "version", "provider"),
+            "The default model, and where it runs.",
+            ("name", "version", "provider", "devices", "precision"),
             registry=self._registry,
         )
         self._call_tokens = Histogram(
@@ -107,7 +107,8 @@ class Telemetry:
         self._frames.inc(frames)
 
     def loaded(self, lifter: Lifter) -> None:
-        self._model.labels(lifter.name, lifter.version, lifter.provider).set(1)
+        where = lifter.provider, ",".join(lifter.devices)
+        self._model.labels(lifter.name, lifter.version, *where, lifter.info.precision).set(1)
 
     def jobs(self, counts: Mapping[str, int]) -> None:
         for status, count in counts.items():

@@ -67,10 +67,11 @@ class Worker:
         }
 
     def warm_up(self) -> str | None:
-        """Load the default model and open the detector; what keeps them from it, or None."""
+        """Load and warm the default model, open the detector; what keeps them from it, or None."""
         try:
-            device = self._lifters.get().device
-            open_detector(self._settings.detector, 1, device).close()
+            lifter = self._lifters.get()
+            lifter.warm()
+            open_detector(self._settings.detector, 1, lifter.device).close()
         except PoseError as error:
             return str(error)
         return None

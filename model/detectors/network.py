@@ -9,8 +9,8 @@ import numpy as np
 import onnxruntime
 
 from model.detectors.view import Picture
-from model.devices import check_provider, execution_providers
-from model.errors import DetectorUnavailable
+from model.devices import find_devices, open_session
+from model.errors import DetectorUnavailable, PoseError
 from model.sequences import Float32
 
 THREADS = 2
@@ -72,11 +72,11 @@ def _session(path: Path, device: str) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = THREADS
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=execution_providers(device))
+        return open_session(path, options, find_devices(device)[0])
+    except PoseError:
+        raise
     except Exception as error:  # ONNX Runtime's errors have no common class of their own
         raise DetectorUnavailable(f"{path.name} is no network that can be run: {error}") from error
-    check_provider(device, session)
-    return session
 
 
 def _digest(path: Path) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from model.errors import InvalidInput
 from model.lifter import READOUTS, Lifter, LiftOptions
+from model.precision import PRECISIONS
 from model.training.card import card_tables, measure_card
 from model.training.datasets.filmed import Normalisation, filmed_clips
 from model.training.datasets.films import film_arguments, testing_films
@@ -30,6 +31,9 @@ def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recordings", nargs="*", type=Path, help="npz files of motion")
     film_arguments(parser)
     parser.add_argument("--readout", choices=READOUTS, default="centre")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default=PRECISIONS[0], help="what a file computes with"
+    )
     parser.add_argument("--flip", action="store_true", help="also lift the mirrored picture")
     parser.add_argument("--fps", type=float, default=50.0)
     parser.add_argument("--rebuilt", action="store_true", help="rebuilt skeletons, not own ones")
@@ -44,7 +48,7 @@ def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def evaluate_command(options: argparse.Namespace) -> None:
-    lifter = Lifter.load(options.model, threads=options.threads)
+    lifter = Lifter.load(options.model, threads=options.threads, precision=options.precision)
     if options.card:
         _card(options, lifter)
     else:

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
@@ -25,6 +25,7 @@ from model.errors import InvalidInput
 from model.lifter import Lifter
 from model.model_files import FRAME_FEATURES, ModelInfo, read_model
 from model.passes import TOKENS_A_PASS
+from model.precision import unfold_halves
 from model.training.network import JOINTS
 
 Measure = Callable[[Path], Mapping[str, float]]
@@ -110,7 +111,7 @@ def frame_times_ms(*lifters: Lifter, runs: int = 31) -> list[float]:
 
 
 def _with_integers(model: onnx.ModelProto) -> onnx.ModelProto:
-    _unfold_halves(model)
+    unfold_halves(model)
     add_pre_process_metadata(model)  # else the library warns: there is nothing left to fold
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
@@ -123,17 +124,6 @@ def _with_integers(model: onnx.ModelProto) -> onnx.ModelProto:
             weight_type=QuantType.QInt8,
         )
         return onnx.load(path)
-
-
-def _unfold_halves(model: onnx.ModelProto) -> None:
-    """Weights stored as float16 behind a Cast -> float32 weights, which is what is quantised."""
-    graph = model.graph
-    halves = {t.name: t for t in graph.initializer if t.data_type == TensorProto.FLOAT16}
-    for node in [n for n in graph.node if n.op_type == "Cast" and n.input[0] in halves]:
-        tensor = halves[node.input[0]]
-        values = numpy_helper.to_array(tensor).astype(np.float32)
-        tensor.CopyFrom(numpy_helper.from_array(values, node.output[0]))
-        graph.node.remove(node)
 
 
 def _write(model: onnx.ModelProto, info: ModelInfo, path: Path) -> None:

@@ -22,10 +22,16 @@ def tune(settings: Settings, rounds: int) -> Iterator[str]:
     """Markdown lines: the cost of a window for each size of a call, and the best setting. CPU time
     of one thread; on a GPU, time on the wall."""
     path = model_named(settings.model, settings.weights)
-    lifter = Lifter.load(path, device=settings.device)
-    gpu = lifter.provider != "CPUExecutionProvider"
+    lifter = Lifter.load(
+        path,
+        device=settings.device,
+        tokens_a_pass=max(GPU_TOKENS),
+        precision=settings.precision,
+        gpu=settings.gpu,
+    )
+    gpu = lifter.device != "cpu"
     costs = _costs(lifter, GPU_TOKENS if gpu else CPU_TOKENS, rounds, gpu)
-    yield f"{lifter.name} on {lifter.provider}\n"
+    yield f"{lifter.name} on {lifter.provider}, {lifter.info.precision}\n"
     yield "| tokens a call | windows | ms a window |\n|---|---|---|"
     for tokens, cost_s in costs.items():
         yield f"| {tokens} | {max(1, tokens // lifter.frames)} | {cost_s * 1e3:.3f} |"

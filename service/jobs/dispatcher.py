@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import cycle, islice
 from typing import Any
 
 from model import PoseError
@@ -38,7 +39,10 @@ class Dispatcher:
         self._telemetry = telemetry
         self._limits = Limits.of_jobs(settings)
         # a stack: the worker that was last at work is warm
-        self._idle = [WorkerProcess(settings, lifts=True) for _ in range(settings.videos_at_once)]
+        self._idle = [
+            WorkerProcess(settings.model_copy(update={"device": device}), lifts=True)
+            for device in islice(cycle(settings.device.split(",")), settings.videos_at_once)
+        ]
         self._workers = tuple(self._idle)
         self._free = asyncio.Semaphore(len(self._idle))
         self._queue: asyncio.Queue[str] = asyncio.Queue()
