@@ -57,7 +57,7 @@ def test_metrics_count_requests_and_frames(server: httpx.Client, openapi: dict[s
     after = metric(server, served), metric(server, "poselift_frames_lifted_total")
     assert after == (before[0] + 1, before[1] + frames)
     assert metric(server, "poselift_requests_in_flight") == 1
-    assert metric(server, 'poselift_model_info{name="poseformer-27"') == 1
+    assert metric(server, 'poselift_model_info{devices="cpu",name="poseformer-27"') == 1
 
 
 def test_paths_that_do_not_exist_make_no_new_metrics(server: httpx.Client) -> None:
