@@ -61,6 +61,7 @@ from model.pipeline import (
 )
 from model.plot import PLOT_SUFFIXES, plot_motion, plot_suffix
 from model.render import render_overlay
+from model.repair import SwapRepair
 from model.sequences import (
     MAX_COORDINATE_PX,
     MAX_FPS,
@@ -132,6 +133,7 @@ __all__ = [
     "Readouts",
     "Skeleton",
     "StreamAnswers",
+    "SwapRepair",
     "TooLarge",
     "Tracker",
     "UnknownName",

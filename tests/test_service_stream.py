@@ -16,7 +16,7 @@ from made_up import part, person
 from numpy.typing import NDArray
 from websockets.sync.client import ClientConnection, connect
 
-from model import COCO17, KeypointSequence, Lifter, LiftOptions, smooth
+from model import COCO17, KeypointSequence, Lifter, LiftOptions, SwapRepair, VideoResult, smooth
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,21 @@ def streamed(
         answers, code, _ = rest(socket)
     assert code == 1000
     return answers
+
+
+def test_swaps_are_undone_where_that_is_asked(
+    server: httpx.Client, lifter: Lifter, real_result: VideoResult
+) -> None:
+    """MediaPipe's own swaps in a real clip, of one person as if the other were not there."""
+    people = {str(one.id): one.keypoints for one in real_result.people}
+    size = list(real_result.people[0].keypoints.image_size)
+    opening: Document = OPENING | {"image_size": size, "lookahead": None, "repair": True}
+    answers = streamed(server, people, opening)
+    for id, detected in people.items():
+        repaired, swapped = SwapRepair(detected.skeleton).push(detected)
+        assert swapped.any()
+        expected = lifter.lift(repaired).xyz
+        np.testing.assert_allclose(poses(answers, id, final=True), expected, atol=1e-4)
 
 
 def test_people_come_and_go(server: httpx.Client, lifter: Lifter) -> None:

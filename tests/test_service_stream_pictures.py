@@ -12,7 +12,16 @@ from live_client import Document, connected, opened, receive, rest, send
 from numpy.typing import NDArray
 from PIL import Image
 
-from model import KeypointSequence, Lifter, TooLarge, Tracker, open_detector, open_video
+from model import (
+    H36M17,
+    KeypointSequence,
+    Lifter,
+    SwapRepair,
+    TooLarge,
+    Tracker,
+    open_detector,
+    open_video,
+)
 from service.errors import NotUnderstood
 from service.live.pictures import Camera, Watcher, read_jpeg
 
@@ -51,7 +60,7 @@ def test_both_people_of_a_clip(
     server: httpx.Client, jpegs: list[bytes], weights_file: Path
 ) -> None:
     with connected(server) as socket:
-        opened(socket, {"fps": 30})
+        ready = opened(socket, {"fps": 30, "repair": True})
         answers = []
         for frame, data in enumerate(jpegs):
             send(socket, data)
@@ -61,11 +70,15 @@ def test_both_people_of_a_clip(
         send(socket, {"end": True})
         more, code, _ = rest(socket)
     assert code == 1000
+    assert ready["applied"]["repair"] == "left/right swaps undone, by the past alone"
     final = [answer for answer in answers + more if answer["final"]]
     assert [answer["frame"] for answer in final] == list(range(FRAMES))
     assert not any("skipped" in answer for answer in answers)
     lifter = Lifter.load(weights_file)
-    expected = {id: lifter.lift(keypoints).xyz for id, keypoints in seen_offline(jpegs)}
+    expected = {
+        id: lifter.lift(SwapRepair(H36M17).push(keypoints.to_h36m17())[0]).xyz
+        for id, keypoints in seen_offline(jpegs)
+    }
     assert expected.keys() == {1, 2}
     for id, xyz in expected.items():
         people = [one for answer in final for one in answer["people"] if one["id"] == id]

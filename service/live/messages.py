@@ -50,6 +50,7 @@ class Opening(BaseModel):
     focal_px: FocalPx = None
     height_m: HeightM = None
     smoothing: Literal["none", "one_euro"] = "none"
+    repair: bool = False
     detector: str | None = None
     max_people: Annotated[int | None, Field(ge=1)] = None
     policy: Literal["drop_oldest", "block"] = "drop_oldest"
@@ -221,6 +222,7 @@ def _applied(opening: Opening, lifter: Lifter) -> dict[str, Any]:
     return {
         "flip": opening.flip,
         "smoothing": opening.smoothing,
+        "repair": "left/right swaps undone, by the past alone" if opening.repair else False,
         "policy": opening.policy,
         "focal_px": focal_px,
         "height_m": lifter.info.height_m if opening.height_m is None else opening.height_m,

@@ -23,6 +23,7 @@ from model import (
     open_detector,
 )
 from service.errors import NotUnderstood
+from service.live.repairs import SwapRepairs
 from service.live.session import PersonId
 
 Rows = NDArray[np.float32]
@@ -39,6 +40,7 @@ class Camera:
     device: str
     max_people: int
     max_pixels: int
+    repair: bool = False
 
 
 class Watcher:
@@ -54,7 +56,8 @@ class Watcher:
         self._tracker = Tracker(camera.fps, camera.max_people)
         self._detector: Detector | None = None
         self._frame = -1
-        self._before: dict[int, Rows] = {}
+        self._before: dict[PersonId, Rows] = {}
+        self._repairs = SwapRepairs() if camera.repair else None
         # whoever leaves closes the watcher, perhaps while it looks
         self._lock = threading.Lock()
 
@@ -97,7 +100,7 @@ class Watcher:
 
     def _convert(
         self, tracked: Sequence[tuple[int, Person]], skeleton: Skeleton
-    ) -> dict[int, Rows]:
+    ) -> dict[PersonId, Rows]:
         """H36M-17 rows (17, 3); what lies too far away to mean anything is not seen."""
         if not tracked:
             return {}
@@ -105,9 +108,20 @@ class Watcher:
         score = np.stack([person.score for _, person in tracked])
         score = np.where(np.abs(xy).max(axis=-1) > MAX_COORDINATE_PX, 0, score)
         rows = self._sequence(xy, score, skeleton).to_h36m17().rows
-        return {id: row for (id, _), row in zip(tracked, rows, strict=True)}
+        found: dict[PersonId, Rows] = {id: row for (id, _), row in zip(tracked, rows, strict=True)}
+        return self._repaired(found, self._repairs) if self._repairs else found
 
-    def _bridge(self, id: int, row: Rows, frames: int) -> KeypointSequence:
+    def _repaired(
+        self, rows: Mapping[PersonId, Rows], repairs: SwapRepairs
+    ) -> dict[PersonId, Rows]:
+        """Before joints move from look to look, lest they cross the body on their way."""
+        seen = {
+            id: self._sequence(row[None, :, :2], row[None, :, 2], H36M17)
+            for id, row in rows.items()
+        }
+        return {id: sequence.rows[0] for id, sequence in repairs.push(seen).items()}
+
+    def _bridge(self, id: PersonId, row: Rows, frames: int) -> KeypointSequence:
         rows = row[None]
         if id in self._before and frames <= max(1, MAX_BRIDGED_S * self._camera.fps):
             rows = _between(self._before[id], row, frames)

@@ -22,6 +22,7 @@ from service.live.messages import (
 from service.live.newest import Message, NewestPicture
 from service.live.outbox import Outbox
 from service.live.pictures import Camera, Watcher
+from service.live.repairs import SwapRepairs
 from service.live.session import Answer, LiveSession, PersonAnswers, PersonId, PersonLifting
 from service.problems import problem
 from service.running import Running
@@ -134,6 +135,7 @@ class _Conversation:
     async def _keypoints(self, message: Message, opening: Opening) -> Frames:
         most = opening.max_people or self._settings.live_people
         expected: int | None = None
+        repairs = SwapRepairs()
         while True:
             if isinstance(message, bytes):
                 raise NotUnderstood("this stream takes keypoints, as text; got a binary message")
@@ -143,7 +145,8 @@ class _Conversation:
             if expected is not None and got.frame != expected:
                 raise Conflict(f"frame {expected} is expected next, got {got.frame}")
             expected = got.frame + 1
-            yield range(got.frame, expected), got.people
+            people = repairs.push(got.people) if opening.repair else got.people
+            yield range(got.frame, expected), people
             message = await self._receive()
 
     async def _pictures(self, first: bytes, camera: Camera) -> Frames:
@@ -168,6 +171,7 @@ class _Conversation:
             device=lifter.device,
             max_people=opening.max_people or min(PICTURE_PEOPLE, self._settings.live_people),
             max_pixels=self._settings.max_picture_pixels,
+            repair=opening.repair,
         )
 
     async def _receive(self) -> Message:
