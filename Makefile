@@ -30,7 +30,7 @@ ifneq ($(shell [ -x $(BIN)/python ] && echo there),there)
 .PHONY: $(SERVE) $(EVERYTHING) $(MMPOSE)
 endif
 
-.PHONY: help run setup test test-long check soak detector-heavy mmpose test-mmpose clean
+.PHONY: help run setup test test-long docker-test check soak detector-heavy mmpose test-mmpose clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,9 @@ test: $(EVERYTHING)  ## run the tests
 
 test-long: $(EVERYTHING)  ## run the tests that take minutes: servers killed, memory of long videos
 	@$(BIN)/python -m pytest -m long -s $(ARGS)
+
+docker-test: $(EVERYTHING)  ## build the CPU image and try it, restarts and all (needs Docker)
+	@$(BIN)/python -m pytest -m docker -v -s --durations=0 tests/test_docker.py $(ARGS)
 
 check: $(EVERYTHING)  ## lint, format and types
 	@$(BIN)/python -m ruff check

@@ -20,6 +20,11 @@ OTHER_VARIABLES = frozenset({"POSELIFT_CACHE"})
 """Read elsewhere: model/detectors/downloads.py."""
 
 
+def cores() -> int:
+    """One for each of the machine's cores."""
+    return os.cpu_count() or 1
+
+
 class Settings(BaseSettings):
     """Settings of one server; each field is the variable POSELIFT_<FIELD>."""
 
@@ -105,8 +110,14 @@ class Settings(BaseSettings):
         float, Field(gt=0, le=86_400, description="A stream without requests for so long ends.")
     ] = 60
     videos_at_once: Annotated[
-        int, Field(ge=1, le=256, description="Worker processes: videos worked on at once.")
-    ] = max(1, os.cpu_count() or 1)
+        int,
+        Field(
+            ge=1,
+            le=256,
+            description="Worker processes: videos worked on at once.",
+            default_factory=cores,
+        ),
+    ]
     videos_waiting: Annotated[
         int,
         Field(
@@ -142,8 +153,14 @@ class Settings(BaseSettings):
         ),
     ] = 0.7
     live_looks_at_once: Annotated[
-        int, Field(ge=1, le=256, description="Pictures of live streams that are looked at at once.")
-    ] = max(1, os.cpu_count() or 1)
+        int,
+        Field(
+            ge=1,
+            le=256,
+            description="Pictures of live streams that are looked at at once.",
+            default_factory=cores,
+        ),
+    ]
     live_people: Annotated[
         int, Field(ge=1, le=1000, description="Most people in a frame of a live stream.")
     ] = 16
