@@ -13,6 +13,7 @@ Picture = NDArray[np.uint8]
 Points = NDArray[np.float32] | NDArray[np.float64]
 Colour = tuple[int, int, int]
 
+BACKGROUND = (38, 44, 56)
 INK = (16, 19, 26)
 PAPER = (235, 238, 243)
 
@@ -55,17 +56,46 @@ def draw_skeleton(
     shown: NDArray[np.bool_] | None = None,
     depth: Points | None = None,
 ) -> None:
-    """H36M-17 at points (17, 2) px, the bones farthest in depth (17,) first; `shown` (17,)."""
+    """H36M-17 at points (17, 2) px; `shown` (17,). With depth (17,), m, bones that are farther away
+    come first, and are thinner and darker."""
     bones = [b for b in H36M17.bones if shown is None or (shown[b[0]] and shown[b[1]])]
     if depth is not None:
         bones.sort(key=lambda bone: -float(depth[bone[0]] + depth[bone[1]]))
+    widths, dim = _by_depth(depth, width_px)
     for parent, child in bones:
         colour = colours.of(H36M17.joints[child])
         ends = points[parent], points[child]
-        stroke(picture, *ends, INK, width_px * 1.6)
-        stroke(picture, *ends, colour, width_px)
+        far = float(dim[parent] + dim[child]) / 2
+        bone_px = float(widths[parent] + widths[child]) / 2
+        stroke(picture, *ends, INK, bone_px * 1.6)
+        stroke(picture, *ends, blend(colour, BACKGROUND, far), bone_px)
         for joint, end in zip((parent, child), ends, strict=True):
-            dot(picture, end, width_px * 0.75, colours.of(H36M17.joints[joint]))
+            joint_colour = blend(colours.of(H36M17.joints[joint]), BACKGROUND, float(dim[joint]))
+            dot(picture, end, float(widths[joint]) * 0.78, blend(joint_colour, INK, 0.6))
+            dot(picture, end, float(widths[joint]) * 0.6, blend(joint_colour, PAPER, 0.25))
+
+
+def _by_depth(depth: Points | None, width_px: float) -> tuple[Points, Points]:
+    """Each joint's width, px, and how much of the background it takes: (17,) both."""
+    if depth is None:
+        return np.full(len(H36M17.joints), width_px), np.zeros(len(H36M17.joints))
+    behind = np.clip((depth - depth.min()) / DIM_OVER_M, 0, 1)
+    return width_px * depth.mean() / depth, MAX_DIM * behind
+
+
+def blend(colour: Colour, other: Colour, share: float) -> Colour:
+    """From the one to the other: share 0..1."""
+    r, g, b = (round(c + (o - c) * share) for c, o in zip(colour, other, strict=True))
+    return r, g, b
+
+
+def darken(picture: Picture, mask: NDArray[np.uint8], soft_px: float) -> None:
+    """Take light away where mask (H, W) is bright, 255 all of it, with soft borders."""
+    import cv2
+
+    soft = cv2.GaussianBlur(mask, (0, 0), max(soft_px, 0.5))
+    kept = cv2.merge([255 - np.asarray(soft, np.uint8)] * 3)
+    cv2.multiply(picture, kept, picture, scale=1 / 255)
 
 
 def stroke(
@@ -122,6 +152,10 @@ def badge(picture: Picture, text: str, at: Points, colour: Colour) -> None:
 
 
 BADGE_PX = 24
+DIM_OVER_M = 1.2
+MAX_DIM = 0.45
+"""What lies DIM_OVER_M behind a body's nearest joint is so much nearer to the background's
+colour."""
 
 _FRACTION_BITS = 4
 _FAR_PX = 20000

@@ -73,11 +73,19 @@ class Frame:
 
 
 class Video:
-    """An open video. `info` is what the file declares; `warnings`, and `times_s` of every frame
-    from the first, grow while it is read."""
+    """An open video. `info` is what the file declares; `start_s` the first frame's time on the
+    file's own clock, which its sound shares; `warnings`, and `times_s` of every frame from the
+    first, grow while it is read."""
 
-    def __init__(self, info: VideoInfo, decoded: Iterator[VideoFrame], warnings: list[str]):
+    def __init__(
+        self,
+        info: VideoInfo,
+        decoded: Iterator[VideoFrame],
+        warnings: list[str],
+        start_s: float = 0.0,
+    ):
         self.info = info
+        self.start_s = start_s
         self.warnings = warnings
         self.times_s = array("d")
         self._decoded = decoded
@@ -136,14 +144,14 @@ def open_video(path: Path) -> Iterator[Video]:
     Raises NotAVideo, UnreadableVideo (no frame decodes) and TooLarge (the picture's sides).
     """
     warnings: list[str] = []
-    with path.open("rb") as file, _open_container(file) as container:
+    with path.open("rb") as file, open_container(file) as container:
         stream = _picture_stream(container)
         with closing(_decode(container, stream, warnings)) as decoded:
             first = next(decoded, None)
             if first is None:
                 raise UnreadableVideo("no frame of the video can be decoded")
             info = _declared(container, stream, first, warnings)
-            yield Video(info, chain([first], decoded), warnings)
+            yield Video(info, chain([first], decoded), warnings, first.time or 0.0)
 
 
 def container_of(start: bytes) -> str | None:
@@ -158,7 +166,8 @@ def container_of(start: bytes) -> str | None:
     return next((name for mark, name in _SIGNATURES if start.startswith(mark)), None)
 
 
-def _open_container(file: BinaryIO) -> InputContainer:
+def open_container(file: BinaryIO) -> InputContainer:
+    """Demux a video, and nothing but this file; raises NotAVideo, UnreadableVideo."""
     start = file.read(_SNIFFED_BYTES)
     file.seek(0)
     if not start:

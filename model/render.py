@@ -1,32 +1,24 @@
 """A video of a result: the film with everybody's 2D skeleton, and their 3D poses beside it."""
 
-import os
-import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from fractions import Fraction
+from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
-from av.container import OutputContainer
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from model.drawing import BADGE_PX, PAPER, Picture, badge, colours_of, draw_skeleton, stroke, write
-from model.frames import Frame, open_video
+from model.film import Original, written_film
+from model.frames import Frame, Video, open_video
 from model.pipeline import PersonMotion, Progress, VideoResult
-from model.scene import Scene
+from model.scene import GRID_STEP_M, Scene
 from model.skeleton import H36M17
 
 MAX_FILM_PX = (1280, 720)
 MIN_HEIGHT_PX = 360
+BELOW_HEIGHT_PX = 540
+"""Of the 3D view below a film that is wide and flat."""
 BONE_SHARE = 1 / 110
 """Width of a bone, of the picture's height."""
 VISIBLE_SCORE = 0.1
-TIME_BASE = Fraction(1, 90_000)
-"""MPEG's clock: fine enough for the true times of any frame rate."""
-ENCODING = {"preset": "veryfast", "crf": "21"}
 LEGEND_PX = 170
 LEGEND_ROWS = 3
 
@@ -34,34 +26,61 @@ _HEAD = H36M17.index("head")
 _THORAX = H36M17.index("thorax")
 _CAPTION = (170, 178, 192)
 
-FrameWriter = Callable[[Picture, float], None]
-
 
 def render_overlay(
     video_path: Path, result: VideoResult, out: Path, progress: Progress | None = None
-) -> None:
-    """Write an MP4 (H.264) that browsers play: on the left the film with the 2D skeletons, on the
-    right the 3D poses. It is complete or not there at all. Raises as open_video does.
+) -> list[str]:
+    """Write an MP4 that browsers play: the film with the 2D skeletons, beside or below it the 3D
+    poses, seen by a camera that goes around them, and the film's sound. It is complete or not there
+    at all.
+
+    Gives warnings, where sound had to be left out. Raises as open_video does.
     """
-    width, height = film_size(result.video.width, result.video.height)
-    scene = Scene(result.people, result.video.width)
+    layout = Layout.of(result.video.width, result.video.height)
+    scene = Scene(result)
+    warnings: list[str] = []
     with (
         open_video(video_path) as video,
-        _film_writer(out, (width + height, height)) as write_frame,
+        written_film(out, layout.size, _original(video_path, video), warnings) as film,
     ):
         for frame in video.frames():
-            film = _film(frame, result, (width, height))
-            stage = scene.draw(frame.index, frame.time_s, (height, height))
-            _write_captions(stage, result.people, frame.time_s)
-            write_frame(np.concatenate([film, stage], axis=1), frame.time_s)
+            picture = _film(frame, result, layout.film)
+            stage = scene.draw(frame.index, frame.time_s, layout.stage)
+            _write_captions(stage, result.people, frame)
+            film.write(np.concatenate([picture, stage], axis=layout.axis), frame.time_s)
             if progress:
                 progress("drawing", frame.index + 1, max(result.video.frames, frame.index + 1))
+    return warnings
 
 
-def film_size(width: int, height: int) -> tuple[int, int]:
-    """The left side's width and height, px: at most 1280 x 720, even, as H.264 wants them."""
-    scale = min(MAX_FILM_PX[0] / width, MAX_FILM_PX[1] / height, max(1, MIN_HEIGHT_PX / height))
-    return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
+def _original(path: Path, video: Video) -> Original:
+    return Original(path, video.start_s, 1 / video.info.fps)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Widths and heights, px, of the film and the 3D view: even, as video encoders want them. The
+    view is a square on the right of the film, or below one that would be too flat for that."""
+
+    film: tuple[int, int]
+    stage: tuple[int, int]
+
+    @classmethod
+    def of(cls, width: int, height: int) -> "Layout":
+        scale = min(MAX_FILM_PX[0] / width, MAX_FILM_PX[1] / height, max(1, MIN_HEIGHT_PX / height))
+        film = max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
+        beside = film[1] >= MIN_HEIGHT_PX
+        return cls(film, (film[1], film[1]) if beside else (film[0], BELOW_HEIGHT_PX))
+
+    @property
+    def axis(self) -> int:
+        """Of pictures (H, W, 3), along which the two are joined."""
+        return 1 if self.stage[1] == self.film[1] else 0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        (width, height), (right, below) = self.film, self.stage
+        return (width + right, height) if self.axis else (width, height + below)
 
 
 def _film(frame: Frame, result: VideoResult, size: tuple[int, int]) -> Picture:
@@ -91,10 +110,12 @@ def _draw_person(picture: Picture, person: PersonMotion, row: int, scale: float)
         badge(picture, str(person.id), above, colours.middle)
 
 
-def _write_captions(stage: Picture, people: tuple[PersonMotion, ...], time_s: float) -> None:
-    """The time above, and below whose colours are whose, and which side is which."""
+def _write_captions(stage: Picture, people: tuple[PersonMotion, ...], frame: Frame) -> None:
+    """Time, frame and scale above, and below whose colours are whose, and which side is which."""
     height, width = stage.shape[:2]
-    write(stage, f"{time_s:.2f} s", (16, 24), 20, _CAPTION)
+    x = write(stage, f"{frame.time_s:.2f} s", (16, 24), 20, _CAPTION)
+    write(stage, f"frame {frame.index}", (x + 18, 24), 20, _CAPTION)
+    write(stage, f"grid {GRID_STEP_M:g} m", (width - 96, 24), 20, _CAPTION)
     columns = max(1, width // LEGEND_PX)
     for place, person in enumerate(people[: LEGEND_ROWS * columns]):
         row, column = divmod(place, columns)
@@ -110,35 +131,3 @@ def _write_legend(stage: Picture, person_id: int, at: tuple[float, float]) -> No
     for side, colour in (("left", colours.left), ("right", colours.right)):
         stroke(stage, np.array([x, y]), np.array([x + 14, y]), colour, 6)
         x = write(stage, side, (x + 22, y), 18, PAPER) + 12
-
-
-@contextmanager
-def _film_writer(out: Path, size: tuple[int, int]) -> Iterator[FrameWriter]:
-    """Takes pictures with their times; what it wrote becomes `out` when all went well."""
-    part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
-    try:
-        with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-            stream = container.add_stream("libx264", options=ENCODING)
-            stream.width, stream.height = size
-            stream.pix_fmt = "yuv420p"
-            stream.time_base = stream.codec_context.time_base = TIME_BASE
-            yield _Encoder(container, stream).write
-            container.mux(stream.encode(None))
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-class _Encoder:
-    """Pictures with times -> packets in the container."""
-
-    def __init__(self, container: OutputContainer, stream: VideoStream):
-        self._container = container
-        self._stream = stream
-        self._last_tick = -1
-
-    def write(self, picture: Picture, time_s: float) -> None:
-        frame = VideoFrame.from_ndarray(picture, format="rgb24")
-        self._last_tick = max(round(time_s / TIME_BASE), self._last_tick + 1)
-        frame.pts, frame.time_base = self._last_tick, TIME_BASE
-        self._container.mux(self._stream.encode(frame))

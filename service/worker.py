@@ -124,8 +124,8 @@ class Worker:
 
     def _draw(self, task: Task) -> Answer:
         result = read_npz(Path(task["result"]))
-        render_overlay(Path(task["video"]), result, Path(task["out"]), self._progress())
-        return {}
+        video, out = Path(task["video"]), Path(task["out"])
+        return {"warnings": render_overlay(video, result, out, self._progress())}
 
     def _write(self, task: Task) -> Answer:
         result = read_npz(Path(task["result"]))

@@ -1,7 +1,7 @@
 """`poselift video`: one video or many, here or on a server."""
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -22,7 +22,8 @@ from service.client import Client
 from service.lifters import Lifters
 from service.settings import Settings, read_settings
 
-Draw = Callable[[Path, Progress], None]
+Draw = Callable[[Path, Progress], Sequence[str]]
+"""Gives warnings."""
 Lift = Callable[[Path, Progress], tuple[VideoResult, Draw]]
 """A video -> its result, and what draws it into a file."""
 
@@ -81,10 +82,10 @@ def _make(source: Source, wanted: Targets, lift: Lift, settings: Settings, of: s
         result, draw = lift(path, progress)
         for target in wanted.all():
             target.parent.mkdir(parents=True, exist_ok=True)
-        unwritten = wanted.write(result)
+        warnings = [*result.warnings, *wanted.write(result)]
         if wanted.overlay:
-            draw(wanted.overlay, progress)
-    warn([*result.warnings, *unwritten], source.name)
+            warnings += draw(wanted.overlay, progress)
+    warn(warnings, source.name)
 
 
 @contextmanager
@@ -120,7 +121,12 @@ def _there(asked: argparse.Namespace) -> Iterator[Lift]:
                     client.cancel(job.id)
                 raise
             now.check()
-            return client.result(job.id), lambda out, _: client.save_overlay(job.id, out)
+
+            def draw(out: Path, progress: Progress) -> Sequence[str]:
+                client.save_overlay(job.id, out)
+                return ()
+
+            return client.result(job.id), draw
 
         yield lift
 
