@@ -19,6 +19,7 @@ from model.whole_file import written_whole
 
 TIME_BASE = Fraction(1, 90_000)
 """MPEG's clock: fine enough for the true times of any frame rate."""
+MAX_RATE_DENOMINATOR = 1001
 ENCODERS = {
     "libx264": {"preset": "veryfast", "crf": "21"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "6", "row-mt": "1", "crf": "30", "b": "0"},
@@ -43,8 +44,6 @@ class Film:
         frame = VideoFrame.from_ndarray(picture, format="rgb24")
         self._last_tick = max(round(time_s / TIME_BASE), self._last_tick + 1)
         frame.pts, frame.time_base = self._last_tick, TIME_BASE
-        # how long a frame lasts is the time to the next, but for the last one
-        frame.duration = max(round(self._frame_s / TIME_BASE), 1)
         self._container.mux(self._stream.encode(frame))
         if self._sound:
             self._sound.write_until(time_s + self._frame_s)
@@ -74,7 +73,7 @@ def written_film(
         container = open_files.enter_context(
             av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"})
         )
-        stream = _picture_stream(container, size)
+        stream = _picture_stream(container, size, original.frame_s)
         sound = open_files.enter_context(
             open_sound(original.path, container, original.start_s, warnings)
         )
@@ -83,9 +82,13 @@ def written_film(
         film.finish()
 
 
-def _picture_stream(container: OutputContainer, size: tuple[int, int]) -> VideoStream:
+def _picture_stream(
+    container: OutputContainer, size: tuple[int, int], frame_s: float
+) -> VideoStream:
     name = next(name for name in ENCODERS if _is_here(name))
-    stream = container.add_stream(name, options=ENCODERS[name])
+    # frames come at any times; the rate says how long the last of them is shown
+    rate = Fraction(1 / frame_s).limit_denominator(MAX_RATE_DENOMINATOR)
+    stream = container.add_stream(name, rate, options=ENCODERS[name])
     assert isinstance(stream, VideoStream)
     stream.width, stream.height = size
     stream.pix_fmt = "yuv420p"

@@ -126,7 +126,8 @@ def _resampling(first: AudioFrame) -> Graph:
             layout=first.layout,
             time_base=first.time_base,
         ),
-        graph.add("aresample", f"{AAC_HZ}:async=1:first_pts=0"),
+        graph.add("atrim", "start=0"),
+        graph.add("aresample", f"{AAC_HZ}:async=1:min_hard_comp=0.003:first_pts=0"),
         graph.add("aformat", f"sample_fmts=fltp:channel_layouts=stereo:sample_rates={AAC_HZ}"),
         graph.add("abuffersink"),
     ).configure()

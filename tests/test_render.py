@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from model.drawing import PALETTE, Colours, colours_of, draw_skeleton, write
 from model.frames import VideoInfo, open_video
 from model.pipeline import PersonMotion, VideoResult
-from model.render import film_size, render_overlay
-from model.scene import Scene, side_by_side, upright_turn
+from model.render import Layout, render_overlay
+from model.scene import Scene
 from model.sequences import KeypointSequence, PoseSequence
 from model.skeleton import H36M17
+from model.staging import ANKLE_M, bodies_on_floor, side_by_side, upright_turn
+from model.turntable import TURN_S, Turntable
 
 CLIPS = Path(__file__).resolve().parent / "clips"
 ONE = CLIPS / "one_person.mp4"
@@ -139,19 +141,24 @@ def test_nothing_half_written_stays(tmp_path: Path, frame: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "film"),
+    ("size", "film", "stage", "whole"),
     [
-        ((1920, 1080), (1280, 720)),
-        ((1080, 1920), (404, 720)),
-        ((640, 480), (640, 480)),
-        ((641, 481), (640, 480)),
-        ((160, 120), (480, 360)),
-        ((4000, 500), (1280, 160)),
-        ((1, 1), (360, 360)),
+        ((1920, 1080), (1280, 720), (720, 720), (2000, 720)),
+        ((1080, 1920), (404, 720), (720, 720), (1124, 720)),
+        ((641, 481), (640, 480), (480, 480), (1120, 480)),
+        ((160, 120), (480, 360), (360, 360), (840, 360)),
+        ((4000, 500), (1280, 160), (1280, 540), (1280, 700)),
+        ((20, 4000), (4, 720), (720, 720), (724, 720)),
+        ((1, 1), (360, 360), (360, 360), (720, 360)),
     ],
 )
-def test_sizes(size: tuple[int, int], film: tuple[int, int]) -> None:
-    assert film_size(*size) == film
+def test_sizes(
+    size: tuple[int, int], film: tuple[int, int], stage: tuple[int, int], whole: tuple[int, int]
+) -> None:
+    layout = Layout.of(*size)
+    assert (layout.film, layout.stage, layout.size) == (film, stage, whole)
+    parts = [np.zeros((height, width, 3)) for width, height in (film, stage)]
+    assert np.concatenate(parts, axis=layout.axis).shape == (whole[1], whole[0], 3)
 
 
 def test_no_two_people_and_no_two_sides_share_a_colour() -> None:
@@ -212,7 +219,7 @@ def test_a_tilted_camera_still_shows_people_upright(tilt: tuple[float, float]) -
 
 def test_who_lies_down_is_not_stood_up() -> None:
     lying = STANDING[:, [1, 0, 2]]
-    np.testing.assert_array_equal(upright_turn([lying[None]]), np.diag([1.0, -1.0, 1.0]))
+    np.testing.assert_array_equal(upright_turn([lying[None]]), np.diag([1.0, -1.0, -1.0]))
 
 
 def test_people_who_meet_stand_apart_as_in_the_picture_and_others_share_places() -> None:
@@ -224,15 +231,67 @@ def test_people_who_meet_stand_apart_as_in_the_picture_and_others_share_places()
     assert side_by_side([], 360) == {}
 
 
+def test_everybody_stands_on_the_floor() -> None:
+    found = result(motion(1), motion(2, range(24, 48), 300))
+    bodies = bodies_on_floor(found)
+    for person in found.people:
+        assert bodies[person.id].shape == (len(person.frames), 17, 3)
+        np.testing.assert_allclose(bodies[person.id][..., 1].min(axis=1), ANKLE_M)
+
+
+def test_the_camera_starts_where_the_film_was_taken_and_goes_all_around() -> None:
+    found = result(motion())
+    bodies = bodies_on_floor(found)
+    turntable = Turntable(found.people, bodies, 48, 60)
+    hand, foot = H36M17.index("left_wrist"), H36M17.index("left_ankle")
+
+    def seen(time_s: float) -> NDArray[np.float64]:
+        return turntable.view(0, time_s, (400, 400)).project(bodies[1][0])
+
+    np.testing.assert_allclose(seen(0)[:, 0] - 200, -(seen(TURN_S / 2)[:, 0] - 200), rtol=0.15)
+    np.testing.assert_allclose(seen(0), seen(TURN_S), atol=1e-6)
+    assert seen(0)[hand, 0] > 230, "they face us: their left is on our right"
+    assert abs(seen(TURN_S / 4)[hand, 0] - 200) < 5, "from the side"
+    assert seen(0)[foot, 1] > seen(0)[hand, 1]
+    for time_s in np.linspace(0, TURN_S, 9):
+        assert ((seen(time_s) > 20) & (seen(time_s) < 380)).all(), "all of them in the picture"
+
+
+def test_the_camera_goes_along_and_stays_when_everybody_is_away() -> None:
+    walker = motion(frames=range(20, 40))
+    walked = np.repeat(STANDING[None], 20, 0).astype(np.float64)
+    walked[..., 0] += np.linspace(0, 10, 20)[:, None]
+    turntable = Turntable([walker], {1: walked}, 60, 60)
+    middles = [turntable.view(frame, 0, (100, 100)).middle[0] for frame in range(60)]
+    assert (np.diff(middles) >= 0).all() and middles[0] < 3 and middles[-1] > 7
+    nobody = Turntable([], {}, 0, 30)
+    assert nobody.view(5, 0, (100, 100)).middle.tolist() == [0, 0.9, 0]
+
+
+def test_who_is_nearer_is_thicker_and_brighter() -> None:
+    points = STANDING[:, :2] * 200 + 200
+    depth = 5 - STANDING[:, 0].astype(np.float64)
+    picture = np.zeros((400, 400, 3), np.uint8)
+    draw_skeleton(picture, points, Colours(*[(200, 200, 200)] * 3), 12, depth=depth)
+    shoulder = round(float(points[H36M17.index("left_shoulder"), 1]))
+    lit = picture[:, :, 0].max(axis=0)
+    left, right = (
+        round(200 + sign * (0.45 + 0.7) / 2 * 200) for sign in (1, -1)
+    )  # in the middle of either forearm
+    assert lit[left] > lit[right] > 0
+    bright = picture[shoulder - 20 : shoulder + 20, :, 0] > 60
+    assert bright[:, left].sum() > bright[:, right].sum()
+
+
 def test_many_people_in_a_small_picture_are_drawn_too() -> None:
     crowd = [motion(n, range(5), 20 * n) for n in range(1, 17)]
-    picture = Scene(crowd, 360).draw(0, 0.0, (160, 160))
+    picture = Scene(result(*crowd)).draw(0, 0.0, (160, 160))
     assert picture.shape == (160, 160, 3) and picture.dtype == np.uint8
 
 
-def test_the_stage_swings_but_a_moment_is_always_drawn_the_same() -> None:
+def test_the_stage_turns_but_a_moment_is_always_drawn_the_same() -> None:
     def stage(time_s: float) -> NDArray[np.uint8]:
-        return Scene([motion()], 360).draw(3, time_s, (200, 200))
+        return Scene(result(motion())).draw(3, time_s, (200, 200))
 
     np.testing.assert_array_equal(stage(1.0), stage(1.0))
     assert (stage(1.0) != stage(2.0)).any()
