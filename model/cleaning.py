@@ -31,10 +31,12 @@ class Film:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """keypoints of all runs, one after the other; swapped: frames in which left and right were
-    exchanged back; outliers: keypoints that were moved."""
+    """keypoints of all runs, one after the other; bridged: the frames in which the person was
+    missed; swapped: frames in which left and right were exchanged back; outliers: keypoints that
+    were moved."""
 
     keypoints: KeypointSequence
+    bridged: Frames
     swapped: int = 0
     outliers: int = 0
 
@@ -55,5 +57,7 @@ def clean(
             sequence, moved = without_outliers(sequence)
             outliers += int(moved.sum())
         found[inside] = sequence.rows
-    rows = [fill(run, frames, found, film.times_s, film.every) for run in runs]
-    return Cleaned(film.sequence(np.concatenate(rows)), swapped, outliers)
+    filled = [fill(run, frames, found, film.times_s, film.every) for run in runs]
+    keypoints = film.sequence(np.concatenate([rows for rows, _ in filled]))
+    bridged = [run[missed] for run, (_, missed) in zip(runs, filled, strict=True)]
+    return Cleaned(keypoints, np.concatenate(bridged), swapped, outliers)

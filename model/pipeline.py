@@ -26,6 +26,7 @@ from model.read_ahead import read_ahead
 from model.sequences import KeypointSequence, PoseSequence
 from model.sightings import MAX_BRIDGED_S, Frames, Track, leave_out_brief, split_at_gaps
 from model.smoothing import SMOOTHINGS, smooth
+from model.steadiness import spread
 from model.tracker import Tracker
 
 MAX_PEOPLE = 16
@@ -34,6 +35,10 @@ PICTURES_AHEAD = 2
 """Decoded while the detector works; each may be large, and one is enough where its time is even."""
 UNEVEN = 0.25
 """Frames are unevenly spaced when their steps spread by more than this share of the mean."""
+
+STILL_S = 1.0
+STILL_SPREAD = 0.004
+"""Who keeps to this share of their size for that long does not sway as people do, see `spread`."""
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage (detecting, lifting, drawing), the frames done, and how many there are
@@ -94,6 +99,8 @@ class PersonMotion:
 
     frames (n,) int64 from 0 in the video; times_s (n,) float64 from its first frame; keypoints and
     poses are n frames of H36M-17. Where frames do not follow each other, the person was away.
+    bridged are those of the frames in which they were missed, and their keypoints drawn from the
+    sightings before and after.
     """
 
     id: int
@@ -101,11 +108,7 @@ class PersonMotion:
     times_s: NDArray[np.float64]
     keypoints: KeypointSequence
     poses: PoseSequence
-
-    @property
-    def bridged(self) -> NDArray[np.bool_]:
-        """(n,): in which frames they were not seen; their pose is told by those around."""
-        return ~(self.keypoints.confidence > 0).any(axis=1)
+    bridged: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def row(self, frame: int) -> int | None:
         """Which of the n frames is this one of the video; None while the person is away."""
@@ -136,6 +139,7 @@ class _Seen:
     film: Film
     tracks: dict[int, Track]
     crowded: bool
+    unsure: int
     brief_s: dict[int, float]  # those left out: id -> for how long they were seen
     cleaned: dict[int, Cleaned] = field(default_factory=dict)
 
@@ -195,7 +199,7 @@ def _watch(video: Video, detector: Detector, options: VideoOptions, tell: Progre
         tracks[sighting.id].add(looks[sighting.frame], sighting.person)
     film = Film(video.read_info, np.array(video.times_s), every)
     brief_s = leave_out_brief(tracks, options.min_length, every / film.info.fps, len(looks))
-    return _Seen(film, tracks, tracker.crowded, brief_s)
+    return _Seen(film, tracks, tracker.crowded, tracker.unsure, brief_s)
 
 
 def _lift_people(
@@ -230,7 +234,9 @@ def _lift_people(
         if options.constant_limbs:
             poses = constant_limbs(poses)
         frames = np.concatenate(mine)
-        yield PersonMotion(id, frames, film.times_s[frames], cleaned.keypoints, poses)
+        yield PersonMotion(
+            id, frames, film.times_s[frames], cleaned.keypoints, poses, bridged=cleaned.bridged
+        )
 
 
 def _poses(
@@ -262,18 +268,29 @@ def _warnings(seen: _Seen, lifter: Lifter, options: VideoOptions) -> list[str]:
         warnings.append(
             f"more than {options.max_people} people are seen at a time; the rest was left out"
         )
+    if seen.unsure:
+        people = "1 person was" if seen.unsure == 1 else f"{seen.unsure} people were"
+        warnings.append(f"{people} left out: seen for fewer frames than it takes to be sure")
     warnings += [
         f"person {id}, seen for {seconds:.2f} s, was left out: less than min_length"
         for id, seconds in seen.brief_s.items()
     ]
     for id, cleaned in seen.cleaned.items():
+        if _is_still(cleaned):
+            warnings.append(f"person {id} does not move at all: perhaps a picture of a person")
         if cleaned.swapped:
             frames = _counted(cleaned.swapped, "frame")
             warnings.append(f"person {id}: left and right were exchanged back in {frames}")
         if cleaned.outliers:
-            keypoints = _counted(cleaned.outliers, "keypoint")
-            warnings.append(f"person {id}: {keypoints} off their path for a moment were put back")
+            keypoints = _counted(cleaned.outliers, "outlying keypoint")
+            warnings.append(f"person {id}: put back {keypoints}")
     return warnings
+
+
+def _is_still(cleaned: Cleaned) -> bool:
+    keypoints = cleaned.keypoints
+    long_enough = len(keypoints) - len(cleaned.bridged) >= STILL_S * keypoints.fps
+    return long_enough and spread(keypoints) < STILL_SPREAD
 
 
 def _counted(count: int, word: str) -> str:

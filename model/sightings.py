@@ -88,11 +88,12 @@ def split_at_gaps(
 
 def fill(
     run: Frames, seen: Frames, rows: Float32, times_s: NDArray[np.float64], every: int = 1
-) -> Float32:
-    """The rows (T, 17, 3) of a run of frames, from those (n, 17, 3) of the frames `seen`.
+) -> tuple[Float32, NDArray[np.bool_]]:
+    """The rows (T, 17, 3) of a run of frames, from those (n, 17, 3) of the frames `seen`, and which
+    (T,) are bridged: their neighbours were looked at without finding the person.
 
-    Where frames were left out between two looks, joints move on a straight line in time. A frame
-    that was looked at without finding the person has score 0, and so have its neighbours.
+    Between two sightings joints move on a straight line in time; a joint that was not seen in both
+    is not seen between them.
     """
     inside = slice(*np.searchsorted(seen, [run[0], run[-1] + 1]))
     seen, rows = seen[inside], rows[inside]
@@ -103,5 +104,5 @@ def fill(
     start, end = rows[before], rows[after]
     filled = start + share[:, None, None].astype(np.float32) * (end - start)
     known = (start[..., 2] > 0) & (end[..., 2] > 0)
-    known &= (seen[after] - seen[before] <= every)[:, None]
-    return np.where(known[..., None], filled, np.float32(0))
+    bridged = seen[after] - seen[before] > every
+    return np.where(known[..., None], filled, np.float32(0)), bridged

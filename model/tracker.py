@@ -1,19 +1,20 @@
 """The people of each frame -> who is who over time.
 
 One assignment a frame (Hungarian) between the people known and the people seen, by the distance of
-their keypoints in body sizes, each known person moved on at their own speed. SciPy's assignment is
-all it takes: tracking libraries work on boxes, which overlap too much where people stand close.
+their keypoints in body sizes, each known person moved on at their own speed. docs/identities.md
+compares this with tracking libraries.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from math import inf
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from model.detectors import Person, distance, is_same
+from model.detectors import VISIBLE_SCORE, Person, distance, is_same
 from model.sequences import Float32
 
 CONFIRM_S = 0.15
@@ -21,12 +22,15 @@ MIN_CONFIRM_FRAMES = 4
 """Detectors see people who are not there for up to three frames."""
 FORGET_TENTATIVE_S = 0.1
 BRIDGE_S = 1.0
-"""A person lost for longer comes back as a new one."""
+"""A lost person is taken to move on as before for so long; after it they come back as a new one."""
 REACH = 0.4
 REACH_PER_S = 1.5
 """How far from where they are expected a person may be seen, in body sizes."""
-PREDICT_S = 0.2
-"""For how long a lost person is taken to move on as before."""
+
+GROWTH = 2.0
+"""Nobody becomes larger or smaller by more than this factor while they are lost."""
+MIN_COMPARED = 6
+"""Joints that must be visible in both to tell it."""
 
 _SMOOTHING = 0.3
 
@@ -44,11 +48,13 @@ class Tracker:
     """Identities 1, 2, ... in the order in which people are first sure to be there.
 
     A person is sure after 0.15 s (at least 4 frames); what was seen of them until then is given by
-    `recovered`. At most `max_people` are followed at a time; `crowded` says there were more.
+    `recovered`. At most `max_people` are followed at a time; `crowded` says there were more, and
+    `unsure` counts those who were gone before they were sure.
     """
 
     def __init__(self, fps: float, max_people: int):
         self.crowded = False
+        self.unsure = 0
         self.recovered: list[Sighting] = []
         self._fps = fps
         self._max_people = max_people
@@ -64,7 +70,7 @@ class Tracker:
         self._frame += 1
         self._forget()
         unmatched = self._match(self._known, list(people))
-        unmatched = _newcomers(unmatched, self._expected())
+        unmatched = _newcomers(unmatched, [t.expected(self._frame) for t in self._known])
         unmatched = self._match(self._tentative, unmatched)
         self._tentative += [self._new_track(person) for person in unmatched]
         self.recovered = self._confirm(self._confirm_frames)
@@ -73,21 +79,20 @@ class Tracker:
     def finish(self) -> list[Sighting]:
         """At the end of a video too short to be sure of anyone: who was seen in all its frames."""
         if self._frame + 1 >= self._confirm_frames:
+            self.unsure += sum(t.frames_seen < self._confirm_frames for t in self._tentative)
             return []
         sure = self._confirm(self._frame + 1)
         last = [Sighting(self._frame, t.id, t.person) for t in self._known]
         return sure + last
 
-    def _expected(self) -> list[Person]:
-        """The people known, where they are now, if they were seen just before."""
-        recent = self._frame - max(1, round(PREDICT_S * self._fps))
-        return [t.expected(self._frame) for t in self._known if t.last_frame >= recent]
-
     def _forget(self) -> None:
         oldest = self._frame - 1 - round(BRIDGE_S * self._fps)
         self._known = [t for t in self._known if t.last_frame >= oldest]
         oldest = self._frame - 1 - self._tentative_frames
-        self._tentative = [t for t in self._tentative if t.last_frame >= oldest]
+        kept = [t for t in self._tentative if t.last_frame >= oldest]
+        gone = [t for t in self._tentative if t.last_frame < oldest]
+        self.unsure += sum(t.frames_seen < self._confirm_frames for t in gone)
+        self._tentative = kept
 
     def _match(self, tracks: list["_Track"], people: list[Person]) -> list[Person]:
         """Give people to the tracks that they belong to; the others are returned."""
@@ -103,7 +108,7 @@ class Tracker:
         return [person for i, person in enumerate(people) if i not in matched]
 
     def _new_track(self, person: Person) -> "_Track":
-        track = _Track(person, self._frame, round(PREDICT_S * self._fps))
+        track = _Track(person, self._frame)
         track.earlier = deque(maxlen=self._confirm_frames)
         return track
 
@@ -129,7 +134,6 @@ class _Track:
 
     person: Person
     last_frame: int
-    predict_frames: int
     id: int = 0
     frames_seen: int = 1
     speed: Float32 = field(default_factory=lambda: np.zeros(2, np.float32))
@@ -137,12 +141,13 @@ class _Track:
 
     def distance_to(self, person: Person, frame: int) -> float:
         """From where this one is expected to `person`, in body sizes."""
+        if not 1 / GROWTH < _growth(self.person, person) < GROWTH:
+            return inf
         return distance(self.expected(frame), person)
 
     def expected(self, frame: int) -> Person:
         """As last seen, moved on."""
-        steps = min(frame - self.last_frame, self.predict_frames)
-        return Person(self.person.xy + self.speed * steps, self.person.score)
+        return Person(self.person.xy + self.speed * (frame - self.last_frame), self.person.score)
 
     def take(self, person: Person, frame: int) -> None:
         """Follow to `person`, seen now."""
@@ -152,6 +157,15 @@ class _Track:
         self.speed = self.speed + _SMOOTHING * (step - self.speed)
         self.person, self.last_frame = person, frame
         self.frames_seen += 1
+
+
+def _growth(before: Person, now: Person) -> float:
+    """How much larger the joints lie apart that are visible in both; 1 where too few are."""
+    both = (before.score >= VISIBLE_SCORE) & (now.score >= VISIBLE_SCORE)
+    if both.sum() < MIN_COMPARED:
+        return 1.0
+    old, new = (float(np.linalg.norm(p.xy[both].std(axis=0))) for p in (before, now))
+    return max(new, 1.0) / max(old, 1.0)
 
 
 def _newcomers(people: Sequence[Person], known: Sequence[Person]) -> list[Person]:

@@ -90,7 +90,7 @@ VIDEO_REPLY: dict[str, Any] = {
             "id": 1,
             "frames": [0],
             "times_s": [0.0],
-            "bridged": [False],
+            "bridged": [],
             "keypoints": [_KEYPOINTS],
             "poses": [_POSE],
         }

@@ -86,7 +86,7 @@ class Person(BaseModel):
     frames: Annotated[list[int], Field(description="frame numbers, from 0 in decoding order")]
     times_s: Annotated[list[float], Field(description="s from the first frame's timestamp")]
     bridged: Annotated[
-        list[bool], Field(description="in which frames they were not seen: told by those around")
+        list[int], Field(description="those of the frames in which they were missed, and drawn in")
     ]
     keypoints: Keypoints
     poses: Poses

@@ -187,7 +187,11 @@ def test_a_short_gap_is_bridged_and_listed(lift: Lift, lifter: Lifter) -> None:
     script = [[] if 20 <= t < 28 else [walker(100 + t, t)] for t in range(50)]
     (person,) = lift(script).people
     np.testing.assert_array_equal(person.frames, np.arange(50))
-    np.testing.assert_array_equal(np.flatnonzero(person.bridged), np.arange(20, 28))
+    np.testing.assert_array_equal(person.bridged, np.arange(20, 28))
+    before, after = (person.keypoints.rows[t].astype(np.float64) for t in (19, 28))
+    for t in (20, 24, 27):
+        between = before + (t - 19) / 9 * (after - before)
+        np.testing.assert_allclose(person.keypoints.rows[t], between, atol=1e-3)
     expected = smooth(lifter.lift(person.keypoints), "butterworth")
     np.testing.assert_array_equal(person.poses.xyz, expected.xyz)
 
@@ -280,11 +284,11 @@ def test_between_looks_people_move_on_straight_lines(lift: Lift, lifter: Lifter)
         np.testing.assert_allclose(person.poses.xyz, expected.poses.xyz, atol=1e-3)
 
 
-def test_whoever_is_missed_at_a_look_is_unseen_until_the_next(lift: Lift) -> None:
+def test_whoever_is_missed_at_a_look_is_bridged_until_the_next(lift: Lift) -> None:
     looks = [[] if t == 12 else [walker(100 + t, t)] for t in range(0, 25, 3)]
     (person,) = lift(looks, options=VideoOptions(detect_every=3), frames=25).people
     np.testing.assert_array_equal(person.frames, np.arange(25))
-    np.testing.assert_array_equal(np.flatnonzero(person.bridged), np.arange(10, 15))
+    np.testing.assert_array_equal(person.bridged, np.arange(10, 15))
 
 
 def test_more_people_than_asked_for_are_named(lift: Lift) -> None:
@@ -293,6 +297,40 @@ def test_more_people_than_asked_for_are_named(lift: Lift) -> None:
     assert [person.id for person in result.people] == [1, 2]
     assert any("more than 2 people" in warning for warning in result.warnings)
     assert lift(script, options=VideoOptions(max_people=3)).warnings == ()
+
+
+def test_who_is_seen_for_less_than_asked_is_left_out_and_named(lift: Lift) -> None:
+    def came(frames: int) -> list[list[Person]]:
+        return [[walker(60, t)] + [walker(260, t)] * (t < frames) for t in range(40)]
+
+    three = lift(came(3))
+    assert [person.id for person in three.people] == [1]
+    assert three.warnings == (
+        "1 person was left out: seen for fewer frames than it takes to be sure",
+    )
+    assert len(lift(came(15)).people) == 2
+    asked = lift(came(15), options=VideoOptions(min_length=0.7))
+    (left,) = {1, 2} - {person.id for person in asked.people}
+    assert asked.warnings == (
+        f"person {left}, seen for 0.60 s, was left out: less than min_length",
+    )
+    assert asked.applied["min_length"] == 0.7
+    assert len(lift(came(15)[:10], options=VideoOptions(min_length=0.7)).people) == 2
+
+
+def test_outliers_are_put_back_and_limbs_kept_if_asked(lift: Lift) -> None:
+    script = [[walker(100 + t, t)] for t in range(40)]
+    expected = lift(script).people[0].keypoints
+    script[20][0].xy[9] += 40
+    options = VideoOptions(remove_outliers=True, constant_limbs=True, smoothing="none")
+    result = lift(script, options=options)
+    (person,) = result.people
+    assert result.warnings == ("person 1: put back 1 outlying keypoint",)
+    assert result.applied["constant_limbs"] and "outliers removed" in str(result.applied["repair"])
+    np.testing.assert_allclose(person.keypoints.xy, expected.xy, atol=2)
+    parents, children = np.array(H36M17.bones).T
+    lengths = np.linalg.norm(person.poses.xyz[:, children] - person.poses.xyz[:, parents], axis=-1)
+    np.testing.assert_allclose(lengths, lengths[:1].repeat(40, axis=0), atol=1e-6)
 
 
 def test_points_too_far_away_to_mean_anything_are_not_seen(lift: Lift) -> None:

@@ -53,22 +53,24 @@ def test_between_looks_numpy_would_draw_the_same_lines(rng: np.random.Generator)
     seen = np.array([2, 6, 10, 14, 17])
     rows = rng.uniform(0.1, 1, (5, 17, 3)).astype(np.float32)
     run = np.arange(2, 18)
-    filled = fill(run, seen, rows, times_s, every=4)
+    filled, bridged = fill(run, seen, rows, times_s, every=4)
+    assert not bridged.any()
     flat = rows.reshape(5, -1).T
     expected = [np.interp(times_s[run], times_s[seen], column) for column in flat]
     np.testing.assert_allclose(filled.reshape(16, -1).T, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(("every", "unseen"), [(1, [1, 2, 4]), (2, [1, 2]), (3, [])])
-def test_a_frame_that_was_looked_at_in_vain_is_unseen(every: int, unseen: list[int]) -> None:
+@pytest.mark.parametrize(("every", "missed"), [(1, [1, 2, 4]), (2, [1, 2]), (3, [])])
+def test_a_frame_that_was_looked_at_in_vain_is_bridged(every: int, missed: list[int]) -> None:
     rows = np.ones((3, 17, 3), np.float32)
-    filled = fill(np.arange(6), np.array([0, 3, 5]), rows, np.arange(6) / 30, every)
-    np.testing.assert_array_equal(np.flatnonzero(filled[:, 0, 2] == 0), unseen)
+    filled, bridged = fill(np.arange(6), np.array([0, 3, 5]), rows, np.arange(6) / 30, every)
+    np.testing.assert_array_equal(filled, np.ones((6, 17, 3)))
+    np.testing.assert_array_equal(np.flatnonzero(bridged), missed)
 
 
 def test_a_joint_unseen_at_one_look_is_unseen_up_to_it() -> None:
     rows = np.ones((2, 17, 3), np.float32)
     rows[1, 5] = 0
-    filled = fill(np.arange(4), np.array([0, 3]), rows, np.arange(4) / 30, every=3)
+    filled, _ = fill(np.arange(4), np.array([0, 3]), rows, np.arange(4) / 30, every=3)
     np.testing.assert_array_equal(filled[:, 5, 2], [1, 0, 0, 0])
     np.testing.assert_array_equal(filled[:, 4, 2], [1, 1, 1, 1])

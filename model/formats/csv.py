@@ -4,6 +4,8 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from model.pipeline import PersonMotion, VideoResult
 
 COLUMNS = (
@@ -24,7 +26,7 @@ COLUMNS = (
 def write_csv(result: VideoResult, path: Path) -> None:
     """Everybody, ordered by person, frame and joint, in the poses' own axes (m), with the 2D they
     were lifted from (px); a joint that was not seen has a score of 0 and no u_px, v_px; `bridged`
-    is 1 in frames in which the person was not seen, else 0."""
+    is 1 in frames in which the person was missed, and drawn in from those around, else 0."""
     with path.open("w", newline="", encoding="ascii") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)
@@ -33,9 +35,10 @@ def write_csv(result: VideoResult, path: Path) -> None:
 
 
 def _rows(person: PersonMotion) -> Iterator[tuple[object, ...]]:
-    joints, away = person.poses.skeleton.joints, person.bridged
+    joints = person.poses.skeleton.joints
+    bridged_rows = np.isin(person.frames, person.bridged)
     for row, (frame, time_s) in enumerate(zip(person.frames, person.times_s, strict=True)):
-        bridged = int(away[row])
+        bridged = int(bridged_rows[row])
         begins = (person.id, int(frame), f"{time_s:.6f}")
         places = person.poses.xyz[row].tolist()
         pixels = person.keypoints.xy[row].tolist()

@@ -16,6 +16,7 @@ from model.sequences import KeypointSequence, PoseSequence
 from model.skeleton import H36M17
 
 JOINTS = len(H36M17.joints)
+_NONE = np.zeros(0, np.int64)
 
 
 def write_npz(result: VideoResult, path: Path) -> None:
@@ -32,7 +33,7 @@ def _arrays(result: VideoResult) -> dict[str, Any]:
         "person": np.repeat([p.id for p in people], [len(p.frames) for p in people]).astype(int),
         "frames": _joined([p.frames for p in people], (0,)).astype(np.int64),
         "times_s": _joined([p.times_s for p in people], (0,)),
-        "bridged": _joined([p.bridged for p in people], (0,)).astype(bool),
+        "bridged": _joined([np.isin(p.frames, p.bridged) for p in people], (0,)).astype(bool),
         "keypoints": _joined([p.keypoints.rows for p in people], (0, JOINTS, 3)).astype("f4"),
         "poses": _joined([p.poses.xyz for p in people], (0, JOINTS, 3)).astype("f4"),
         "fps": result.video.fps,
@@ -87,6 +88,7 @@ def _person(id: np.int64, arrays: dict[str, NDArray[Any]], video: VideoInfo) -> 
         arrays["times_s"][mine],
         KeypointSequence(keypoints[..., :2], keypoints[..., 2], size, video.fps, H36M17),
         PoseSequence(arrays["poses"][mine], video.fps),
+        bridged=arrays["frames"][mine & arrays["bridged"]] if "bridged" in arrays else _NONE,
     )
 
 
