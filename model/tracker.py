@@ -27,8 +27,9 @@ REACH = 0.4
 REACH_PER_S = 1.5
 """How far from where they are expected a person may be seen, in body sizes."""
 
-GROWTH = 2.0
-"""Nobody becomes larger or smaller by more than this factor while they are lost."""
+GROWTH = 3.0
+"""Nobody becomes larger or smaller by more than this factor while they are lost; the joints of one
+bad detection before it may by less."""
 MIN_COMPARED = 6
 """Joints that must be visible in both to tell it."""
 
