@@ -37,7 +37,7 @@ _STDERR = threading.Lock()
 
 class MediaPipeDetector:
     """BlazePose's 33 points of up to `max_people` people, on the CPU; one picture costs about one
-    look at each person (20 to 30 ms on one core; the heavy model 100).
+    look at each person (20 to 30 ms on one core; the heavy model takes twice as long).
 
     A score is MediaPipe's visibility: how sure it is that the point lies in the picture and not
     hidden. Points outside the picture are kept where MediaPipe guesses them, with a low score.
