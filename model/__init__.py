@@ -2,6 +2,7 @@
 meets them."""
 
 from model.angles import ANGLES, joint_angles
+from model.confidence import Calibration
 from model.detectors import Detector, Person, open_detector
 from model.detectors.downloads import cache_folder
 from model.detectors.installed import check_detector, installed_detectors
@@ -101,6 +102,7 @@ __all__ = [
     "SMOOTHINGS",
     "TOKENS_A_PASS",
     "WHOLEBODY133",
+    "Calibration",
     "Decode",
     "Detector",
     "DetectorName",

@@ -40,6 +40,7 @@ from model.passes import (
 from model.precision import PRECISIONS, in_float16
 from model.sequences import Float32, KeypointSequence, PoseSequence
 from model.sessions import Copies, GpuOptions, Halves, SessionSettings
+from model.signals import Evidence
 from model.skeleton import H36M17
 from model.window import Window
 
@@ -192,6 +193,23 @@ class Lifter:
             mirrored = yield from readout(mirror_input(prepared.inputs), self.window, tokens)
             xyz = (xyz + mirror_pose(mirrored)) / 2
         return PoseSequence(self.finish(xyz, prepared.rotation, options.height_m), sequence.fps)
+
+    def confidence(
+        self, sequence: KeypointSequence, poses: PoseSequence, options: LiftOptions | None = None
+    ) -> Float32 | None:
+        """How sure each joint is, 0..1: (T, 17), for poses as `lift` gave them with these options,
+        before any filter; None where no confidence was fitted to this model."""
+        options = options or LiftOptions()
+        calibration = self.info.confidence
+        if calibration is None:
+            return None
+        size = 1.0
+        if options.height_m is not None and self.info.height_m is not None:
+            size = options.height_m / self.info.height_m
+        focal_px = options.focal_px or float(max(sequence.image_size))
+        xyz = poses.xyz / np.float32(size)
+        evidence = Evidence(sequence.to_h36m17(), xyz, calibration.bones_m, focal_px)
+        return calibration.confidence(evidence)
 
     def run_pass(self, wanted: Pass) -> Any:
         """What a lifting is sent for one of its passes."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import onnx
 
 from model.camera import IMAGE_CHANNELS, PERSON_CHANNELS
+from model.confidence import Calibration
 from model.errors import ModelFileError, UnknownName
 from model.skeleton import H36M17
 
@@ -33,7 +34,8 @@ class ModelInfo:
 
     frames is f; normalisation is `person` or `image`; height_m is the body height that answers
     are given at, or None where the training bodies kept their own; fps are the frame rates that
-    the training covered; precision is what the temporal half computes with, float32 or int8.
+    the training covered; precision is what the temporal half computes with, float32 or int8;
+    confidence is None until `poselift fit-confidence` has been run on the file.
     """
 
     name: str
@@ -49,6 +51,12 @@ class ModelInfo:
     metrics: Mapping[str, float]
     shape: Mapping[str, float]
     precision: str = "float32"
+    confidence: Calibration | None = None
+
+    @property
+    def confidence_within_mm(self) -> float | None:
+        """The distance that this model's confidence speaks of; None where it gives none."""
+        return self.confidence.within_mm if self.confidence else None
 
     def covers(self, fps: float) -> bool:
         """Whether training covered this frame rate, or nearly."""
@@ -81,6 +89,7 @@ class ModelInfo:
             "metrics": json.dumps(dict(self.metrics)),
             "shape": json.dumps(dict(self.shape)),
             "precision": self.precision,
+            "confidence": self.confidence.to_json() if self.confidence else "",
         }
 
     @staticmethod
@@ -105,11 +114,16 @@ class ModelInfo:
                 metrics=json.loads(metadata["metrics"]),
                 shape=json.loads(metadata["shape"]),
                 precision=metadata.get("precision", "float32"),
+                confidence=_calibration(metadata.get("confidence", "")),
             )
         except (KeyError, ValueError) as error:
             raise ModelFileError(f"{path}: metadata are missing or unreadable: {error}") from error
         _check(info, path)
         return info
+
+
+def _calibration(text: str) -> Calibration | None:
+    return Calibration.from_json(text) if text else None
 
 
 def _check(info: ModelInfo, path: Path) -> None:

@@ -23,7 +23,7 @@ from model.lifter import Lifter, LiftOptions
 from model.limbs import constant_limbs
 from model.long_lifting import lift_run
 from model.read_ahead import read_ahead
-from model.sequences import KeypointSequence, PoseSequence
+from model.sequences import Float32, KeypointSequence, PoseSequence
 from model.sightings import MAX_BRIDGED_S, Frames, Track, leave_out_brief, split_at_gaps
 from model.smoothing import SMOOTHINGS, smooth
 from model.steadiness import spread
@@ -101,6 +101,8 @@ class PersonMotion:
     poses are n frames of H36M-17. Where frames do not follow each other, the person was away.
     bridged are those of the frames in which they were missed, and their keypoints drawn from the
     sightings before and after.
+    confidence (n, 17) 0..1 says how sure each joint is, None where the model has no such (see
+    model.confidence).
     """
 
     id: int
@@ -109,6 +111,7 @@ class PersonMotion:
     keypoints: KeypointSequence
     poses: PoseSequence
     bridged: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    confidence: Float32 | None = None
 
     def row(self, frame: int) -> int | None:
         """Which of the n frames is this one of the video; None while the person is away."""
@@ -218,9 +221,10 @@ def _lift_people(
         done = min(done + count, total)
         tell("lifting", done, total)
 
-    def lift(run: KeypointSequence) -> PoseSequence:
+    def lift(run: KeypointSequence) -> tuple[PoseSequence, Float32 | None]:
         poses = lift_run(lifter, run, options.lift_options(), lifted)
-        return smooth(poses, options.smoothing)
+        confidence = lifter.confidence(run, poses, options.lift_options())
+        return smooth(poses, options.smoothing), confidence
 
     for id, mine in runs.items():
         cleaned = seen.cleaned[id] = clean(
@@ -230,25 +234,33 @@ def _lift_people(
             repair=options.repair,
             remove_outliers=options.remove_outliers,
         )
-        poses = _poses(mine, cleaned.keypoints, lift)
+        poses, confidence = _poses(mine, cleaned.keypoints, lift)
         if options.constant_limbs:
             poses = constant_limbs(poses)
         frames = np.concatenate(mine)
         yield PersonMotion(
-            id, frames, film.times_s[frames], cleaned.keypoints, poses, bridged=cleaned.bridged
+            id,
+            frames,
+            film.times_s[frames],
+            cleaned.keypoints,
+            poses,
+            bridged=cleaned.bridged,
+            confidence=confidence,
         )
 
 
 def _poses(
     runs: list[Frames],
     keypoints: KeypointSequence,
-    lift: Callable[[KeypointSequence], PoseSequence],
-) -> PoseSequence:
-    """Each run lifted for itself."""
+    lift: Callable[[KeypointSequence], tuple[PoseSequence, Float32 | None]],
+) -> tuple[PoseSequence, Float32 | None]:
+    """Each run lifted for itself, and how sure its joints are."""
     rows = np.arange(len(keypoints))
     parts = np.split(rows, np.cumsum([len(run) for run in runs])[:-1])
-    xyz = np.concatenate([lift(keypoints.pick(part)).xyz for part in parts])
-    return PoseSequence(xyz, keypoints.fps)
+    found = [lift(keypoints.pick(part)) for part in parts]
+    poses = PoseSequence(np.concatenate([one.xyz for one, _ in found]), keypoints.fps)
+    sure = [confidence for _, confidence in found if confidence is not None]
+    return poses, np.concatenate(sure) if sure else None
 
 
 def _warnings(seen: _Seen, lifter: Lifter, options: VideoOptions) -> list[str]:
@@ -312,4 +324,5 @@ def _applied(info: VideoInfo, lifter: Lifter, options: VideoOptions) -> dict[str
         + ", outliers removed" * options.remove_outliers,
         "focal_px": assumed_px if options.focal_px is None else options.focal_px,
         "height_m": lifter.info.height_m if options.height_m is None else options.height_m,
+        "confidence_within_mm": lifter.info.confidence_within_mm,
     }

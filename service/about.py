@@ -47,6 +47,7 @@ def _describe(name: str, lifter: Lifter | ModelFileError) -> dict[str, Any]:
         "readouts": list(info.readouts),
         "precision": info.precision,
         "height_m": info.height_m,
+        "confidence_within_mm": info.confidence_within_mm,
         "fps": list(info.fps),
         "metrics": dict(info.metrics),
         "licence": info.licence,

@@ -43,6 +43,7 @@ _POSE = [
     [-0.1, -0.465, -0.304],
     [-0.094, -0.457, -0.459],
 ]
+_CONFIDENCE = [1.0, *[0.9] * 16]
 _MODEL = {"name": "poseformer-27", "version": "0.1.0"}
 
 LIFT_BODY: dict[str, Any] = {
@@ -58,6 +59,7 @@ LIFT_REPLY: dict[str, Any] = {
     "poses": [_POSE],
     "keypoints": [_KEYPOINTS],
     "final": [True],
+    "confidence": [_CONFIDENCE],
     "applied": {
         "readout": "centre",
         "flip": False,
@@ -65,6 +67,7 @@ LIFT_REPLY: dict[str, Any] = {
         "repair": False,
         "focal_px": 1920,
         "height_m": 1.7,
+        "confidence_within_mm": 100.0,
     },
     "warnings": [],
 }
@@ -83,6 +86,7 @@ VIDEO_REPLY: dict[str, Any] = {
         "repair": "gaps of up to 0.5 s bridged, left/right swaps undone",
         "focal_px": 1920,
         "height_m": 1.7,
+        "confidence_within_mm": 100.0,
     },
     "warnings": [],
     "people": [
@@ -93,6 +97,7 @@ VIDEO_REPLY: dict[str, Any] = {
             "bridged": [],
             "keypoints": [_KEYPOINTS],
             "poses": [_POSE],
+            "confidence": [_CONFIDENCE],
         }
     ],
 }

@@ -141,13 +141,15 @@ class Job:
 @dataclass(frozen=True)
 class Lifted:
     """The answer of POST /lift: poses (T, 17, 3) m and the 2D as lifted, keypoints (T, 17, 3) x, y
-    px and score (0: not seen), both H36M-17; model is (name, version)."""
+    px and score (0: not seen), both H36M-17; model is (name, version); confidence (T, 17) 0..1 of
+    each joint, None where the model gives none."""
 
     poses: NDArray[np.float32]
     keypoints: NDArray[np.float32]
     model: tuple[str, str]
     applied: Mapping[str, Any]
     warnings: tuple[str, ...]
+    confidence: NDArray[np.float32] | None = None
 
 
 def ask_lift(
@@ -226,6 +228,7 @@ def read_lifted(body: bytes) -> Lifted:
     document = _document(body)
     try:
         unseen = (0.0, 0.0, 0.0)
+        sure = document.get("confidence")
         rows = [[row or unseen for row in frame] for frame in document["keypoints"]]
         return Lifted(
             poses=np.array(document["poses"], np.float32),
@@ -233,6 +236,7 @@ def read_lifted(body: bytes) -> Lifted:
             model=(document["model"]["name"], document["model"]["version"]),
             applied=document["applied"],
             warnings=tuple(document["warnings"]),
+            confidence=None if sure is None else np.array(sure, np.float32),
         )
     except (KeyError, TypeError) as error:
         raise _other_service() from error

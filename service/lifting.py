@@ -19,6 +19,7 @@ def lift_request(asked: LiftRequest, lifter: Lifter) -> Lifting[LiftResult]:
         xyz=smooth(poses, asked.smoothing).xyz,
         applied=applied(asked, lifter),
         warnings=tuple(warnings(asked.sequence, lifter)),
+        confidence=lifter.confidence(sequence, poses, asked.options),
     )
 
 
@@ -32,6 +33,7 @@ def applied(asked: LiftRequest, lifter: Lifter) -> dict[str, object]:
         "repair": False,
         "focal_px": assumed_px if options.focal_px is None else options.focal_px,
         "height_m": lifter.info.height_m if options.height_m is None else options.height_m,
+        "confidence_within_mm": None if asked.stream else lifter.info.confidence_within_mm,
     }
 
 

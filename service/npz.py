@@ -93,6 +93,8 @@ def write_npz(result: LiftResult) -> bytes:
     }
     if result.delay:
         arrays |= {"delay_frames": result.delay.frames, "delay_s": result.delay.seconds}
+    if result.confidence is not None:
+        arrays["confidence"] = result.confidence
     file = io.BytesIO()
     np.savez(file, **arrays)
     return file.getvalue()

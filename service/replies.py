@@ -17,6 +17,14 @@ Keypoints = Annotated[
     list[Joints],
     Field(description="the 2D as lifted, H36M-17: [x, y, score] px, null for a joint not seen"),
 ]
+Confidence = Annotated[
+    list[Annotated[list[float], Field(min_length=17, max_length=17)]] | None,
+    Field(
+        description="0..1: the estimated probability that each joint lies within "
+        "applied.confidence_within_mm of where it truly is, relative to the pelvis, with the "
+        "person's height known; null in streams, and for a model that gives none"
+    ),
+]
 Applied = Annotated[
     dict[str, Any], Field(description="the options, and what was assumed where none was given")
 ]
@@ -45,6 +53,7 @@ class LiftReply(BaseModel):
     poses: Poses
     keypoints: Keypoints
     final: Annotated[list[bool], Field(description="whether each pose is the answer of record")]
+    confidence: Confidence
     delay_frames: Annotated[
         int | None, Field(description="of a stream: final answers come so many frames late")
     ] = None
@@ -90,6 +99,7 @@ class Person(BaseModel):
     ]
     keypoints: Keypoints
     poses: Poses
+    confidence: Confidence
 
 
 class VideoReply(BaseModel):
@@ -161,6 +171,9 @@ class ModelFacts(BaseModel):
     readouts: list[str]
     precision: Annotated[str, Field(description="what it computes with: float32, float16 or int8")]
     height_m: Annotated[float | None, Field(description="the body height that poses have")]
+    confidence_within_mm: Annotated[
+        float | None, Field(description="what its confidence speaks of; null: it gives none")
+    ]
     fps: Annotated[list[float], Field(description="frame rates it was trained for")]
     metrics: dict[str, Any]
     licence: str

@@ -67,9 +67,8 @@ def _as_video(result: LiftResult, image_size: tuple[int, int]) -> VideoResult:
     keypoints = KeypointSequence(
         result.keypoints[..., :2], result.keypoints[..., 2], image_size, fps, H36M17
     )
-    person = PersonMotion(
-        1, result.frames, result.frames / fps, keypoints, PoseSequence(result.xyz, fps)
-    )
+    poses, times_s = PoseSequence(result.xyz, fps), result.frames / fps
+    person = PersonMotion(1, result.frames, times_s, keypoints, poses, result.confidence)
     return VideoResult(
         video=VideoInfo(*image_size, fps, frames, frames / fps),
         detector=("none", ""),

@@ -133,7 +133,8 @@ class LiftResult:
 
     frames (n,) and final (n,) say which frame each answer belongs to, and whether it is the answer
     of record; keypoints (n, 17, 3) are the 2D as lifted, H36M-17: x, y px and score; xyz
-    (n, 17, 3) m; delay is None but for a stream.
+    (n, 17, 3) m; delay is None but for a stream; confidence (n, 17) is None for a stream, and for a
+    model that gives none.
     """
 
     model: tuple[str, str]
@@ -145,6 +146,7 @@ class LiftResult:
     applied: Mapping[str, object]
     warnings: tuple[str, ...]
     delay: Delay | None = None
+    confidence: NDArray[np.float32] | None = None
 
 
 def read_lift(body: bytes, max_frames: int) -> LiftRequest:
@@ -214,6 +216,7 @@ def lift_document(result: LiftResult) -> dict[str, Any]:
         "poses": np.ascontiguousarray(result.xyz),
         "keypoints": write_keypoints(result.keypoints),
         "final": result.final,
+        "confidence": result.confidence,
         **({"delay_frames": delay.frames, "delay_s": delay.seconds} if delay else {}),
         "applied": dict(result.applied),
         "warnings": list(result.warnings),
@@ -242,6 +245,7 @@ def _person_document(person: PersonMotion) -> dict[str, Any]:
         "bridged": person.bridged,
         "keypoints": write_keypoints(person.keypoints.rows),
         "poses": np.ascontiguousarray(person.poses.xyz),
+        "confidence": person.confidence,
     }
 
 
@@ -272,7 +276,11 @@ def _read_person(document: Mapping[str, Any], video: VideoInfo) -> PersonMotion:
     keypoints = KeypointSequence(
         xy.astype(np.float32), score.astype(np.float32), size, video.fps, H36M17
     )
-    return PersonMotion(int(document["id"]), frames, times_s, keypoints, poses)
+    sure = document.get("confidence")
+    confidence = None if sure is None else np.array(sure, np.float32)
+    if confidence is not None and confidence.shape != (len(frames), len(H36M17.joints)):
+        raise ValueError(f"person {document['id']}: a confidence for each joint of each frame")
+    return PersonMotion(int(document["id"]), frames, times_s, keypoints, poses, confidence)
 
 
 def dump(document: Mapping[str, Any]) -> bytes:

@@ -20,13 +20,15 @@ COLUMNS = (
     "v_px",
     "score",
     "bridged",
+    "confidence",
 )
 
 
 def write_csv(result: VideoResult, path: Path) -> None:
     """Everybody, ordered by person, frame and joint, in the poses' own axes (m), with the 2D they
     were lifted from (px); a joint that was not seen has a score of 0 and no u_px, v_px; `bridged`
-    is 1 in frames in which the person was missed, and drawn in from those around, else 0."""
+    is 1 in frames in which the person was missed, and drawn in from those around, else 0;
+    `confidence` is empty where the model gives none."""
     with path.open("w", newline="", encoding="ascii") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)
@@ -43,7 +45,9 @@ def _rows(person: PersonMotion) -> Iterator[tuple[object, ...]]:
         places = person.poses.xyz[row].tolist()
         pixels = person.keypoints.xy[row].tolist()
         scores = person.keypoints.confidence[row].tolist()
-        for joint, place, (u, v), score in zip(joints, places, pixels, scores, strict=True):
+        sure = _sure(person, row)
+        columns = zip(joints, places, pixels, scores, sure, strict=True)
+        for joint, place, (u, v), score, confidence in columns:
             seen = (f"{u:.3f}", f"{v:.3f}") if score > 0 else ("", "")
             yield (
                 *begins,
@@ -52,4 +56,11 @@ def _rows(person: PersonMotion) -> Iterator[tuple[object, ...]]:
                 *seen,
                 f"{score:.4g}",
                 bridged,
+                confidence,
             )
+
+
+def _sure(person: PersonMotion, row: int) -> list[str]:
+    if person.confidence is None:
+        return [""] * len(person.poses.skeleton.joints)
+    return [f"{value:.3f}" for value in person.confidence[row].tolist()]

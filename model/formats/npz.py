@@ -22,14 +22,16 @@ _NONE = np.zeros(0, np.int64)
 def write_npz(result: VideoResult, path: Path) -> None:
     """One row for each person in each frame, ordered by person, then by frame: `person`, `frames`,
     `times_s`, `bridged`, `keypoints` (n, 17, 3) px and score, `poses` (n, 17, 3) m; beside them
-    what is said of the video and how it was lifted."""
+    what is said of the video and how it was lifted; `confidence` (n, 17) where there is one."""
     with path.open("wb") as file:
         np.savez_compressed(file, **_arrays(result))
 
 
 def _arrays(result: VideoResult) -> dict[str, Any]:
     people = result.people
+    sure = [p.confidence for p in people if p.confidence is not None]
     return {
+        **({"confidence": np.concatenate(sure).astype("f4")} if sure else {}),
         "person": np.repeat([p.id for p in people], [len(p.frames) for p in people]).astype(int),
         "frames": _joined([p.frames for p in people], (0,)).astype(np.int64),
         "times_s": _joined([p.times_s for p in people], (0,)),
@@ -89,6 +91,7 @@ def _person(id: np.int64, arrays: dict[str, NDArray[Any]], video: VideoInfo) -> 
         KeypointSequence(keypoints[..., :2], keypoints[..., 2], size, video.fps, H36M17),
         PoseSequence(arrays["poses"][mine], video.fps),
         bridged=arrays["frames"][mine & arrays["bridged"]] if "bridged" in arrays else _NONE,
+        confidence=arrays["confidence"][mine] if "confidence" in arrays else None,
     )
 
 

@@ -7,6 +7,10 @@ import torch
 
 from model.training import official
 from model.training.ablation import ablate_arguments, ablate_command
+from model.training.confidence.command import (
+    fit_confidence_arguments,
+    fit_confidence_command,
+)
 from model.training.datasets.originals import import_arguments, import_command
 from model.training.evaluate_command import evaluate_arguments, evaluate_command
 from model.training.export_command import export_arguments, export_command
@@ -21,6 +25,7 @@ def run(command: str, arguments: list[str]) -> int:
         "train": (train_arguments, train_command),
         "export": (export_arguments, export_command),
         "evaluate": (evaluate_arguments, evaluate_command),
+        "fit-confidence": (fit_confidence_arguments, fit_confidence_command),
         "fit-noise": (fit_noise_arguments, fit_noise_command),
         "import-motion": (import_arguments, import_command),
         "import-official": (official.import_arguments, official.import_command),
