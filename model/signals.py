@@ -203,5 +203,5 @@ SIGNALS: Mapping[str, Callable[[Evidence], Float64]] = {
 }
 OF_PATHS = ("jitter", "pose jitter")
 """Those that a single frame does not have."""
-POSTURE = ("far", "lean", "behind", "before")
+POSTURE = ("lean", "behind", "before")
 """Those that are no trouble in themselves."""

@@ -21,6 +21,7 @@ def assert_same(found: VideoResult, expected: VideoResult) -> None:
         np.testing.assert_array_equal(one.bridged, other.bridged)
         np.testing.assert_array_equal(one.keypoints.rows, other.keypoints.rows)
         np.testing.assert_array_equal(one.poses.xyz, other.poses.xyz)
+        np.testing.assert_array_equal(one.confidence, other.confidence)
         assert one.keypoints.image_size == other.keypoints.image_size
         assert one.poses.fps == other.poses.fps
 
@@ -50,7 +51,7 @@ def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
 
 
 def test_csv_has_every_joint_once(gappy_result: VideoResult, tmp_path: Path) -> None:
-    first, second = gappy_result.people
+    first, second = (sure(person) for person in gappy_result.people)
     unseen = first.keypoints.confidence.copy()
     unseen[3, 5] = 0
     seen = replace(first.keypoints, confidence=unseen)
@@ -80,7 +81,7 @@ def test_csv_has_every_joint_once(gappy_result: VideoResult, tmp_path: Path) -> 
 
 def test_csv_of_nobody_is_its_header(real_result: VideoResult, tmp_path: Path) -> None:
     write_motion(replace(real_result, people=()), "csv", tmp_path / "nobody.csv")
-    header = "person,frame,time_s,joint,x_m,y_m,z_m,u_px,v_px,score,bridged"
+    header = "person,frame,time_s,joint,x_m,y_m,z_m,u_px,v_px,score,bridged,confidence"
     assert (tmp_path / "nobody.csv").read_text().split() == [header]
 
 

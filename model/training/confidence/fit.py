@@ -35,8 +35,8 @@ def fit(examples: Examples, within_mm: float) -> Calibration:
 def _logistic(signals: Float64, answers: Float64) -> tuple[float, Float64]:
     """Intercept and weights of logit p = intercept - weights . signals, those of trouble 0 or more:
     maximum likelihood with a ridge, by L-BFGS-B."""
-    spread = np.maximum(signals.std(axis=0), 1e-9)
-    scaled = signals / spread
+    mean, spread = signals.mean(axis=0), np.maximum(signals.std(axis=0), 1e-9)
+    scaled = (signals - mean) / spread
 
     def loss(parameters: Float64) -> tuple[float, Float64]:
         weights = parameters[1:]
@@ -50,8 +50,8 @@ def _logistic(signals: Float64, answers: Float64) -> tuple[float, Float64]:
     bounds = [(-SUREST, SUREST), *((None if n in POSTURE else 0, None) for n in SIGNALS)]
     settings = {"ftol": PRECISION}
     answer = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=settings)
-    found = answer.x
-    return float(found[0]), found[1:] / spread
+    weights = answer.x[1:] / spread
+    return float(answer.x[0] + mean @ weights), weights
 
 
 def held_out(examples: Examples, within_mm: float) -> Float64:
