@@ -68,7 +68,7 @@ def _as_video(result: LiftResult, image_size: tuple[int, int]) -> VideoResult:
         result.keypoints[..., :2], result.keypoints[..., 2], image_size, fps, H36M17
     )
     poses, times_s = PoseSequence(result.xyz, fps), result.frames / fps
-    person = PersonMotion(1, result.frames, times_s, keypoints, poses, result.confidence)
+    person = PersonMotion(1, result.frames, times_s, keypoints, poses, confidence=result.confidence)
     return VideoResult(
         video=VideoInfo(*image_size, fps, frames, frames / fps),
         detector=("none", ""),

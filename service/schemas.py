@@ -280,7 +280,9 @@ def _read_person(document: Mapping[str, Any], video: VideoInfo) -> PersonMotion:
     confidence = None if sure is None else np.array(sure, np.float32)
     if confidence is not None and confidence.shape != (len(frames), len(H36M17.joints)):
         raise ValueError(f"person {document['id']}: a confidence for each joint of each frame")
-    return PersonMotion(int(document["id"]), frames, times_s, keypoints, poses, confidence)
+    return PersonMotion(
+        int(document["id"]), frames, times_s, keypoints, poses, confidence=confidence
+    )
 
 
 def dump(document: Mapping[str, Any]) -> bytes:

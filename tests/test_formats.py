@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import FORMATS, InvalidInput, UnknownName, VideoResult, read_npz, write_motion
+from model import (
+    FORMATS,
+    InvalidInput,
+    PersonMotion,
+    UnknownName,
+    VideoResult,
+    read_npz,
+    write_motion,
+)
 from model.skeleton import H36M17
 
 
@@ -26,8 +34,14 @@ def assert_same(found: VideoResult, expected: VideoResult) -> None:
         assert one.poses.fps == other.poses.fps
 
 
+def sure(person: PersonMotion) -> PersonMotion:
+    """With some confidence in each joint."""
+    given = np.linspace(0, 1, len(person.frames) * 17, dtype=np.float32)
+    return replace(person, confidence=given.reshape(-1, 17))
+
+
 def test_npz_and_back_is_the_same(gappy_result: VideoResult, tmp_path: Path) -> None:
-    first, second = gappy_result.people
+    first, second = (sure(person) for person in gappy_result.people)
     people = (replace(first, bridged=np.array([3, 4, 50])), second)
     result = replace(gappy_result, people=people, warnings=("two ü", "words"))
     write_motion(result, "npz", tmp_path / "poses.NPZ")
@@ -76,6 +90,8 @@ def test_csv_has_every_joint_once(gappy_result: VideoResult, tmp_path: Path) -> 
     np.testing.assert_allclose(keypoints, expected, rtol=1e-3, atol=1e-3)
     away = {row["frame"] for row in rows if row["bridged"] == "1"}
     assert away == {"7", "41"}
+    expected = np.concatenate([first.confidence, second.confidence]).ravel()
+    np.testing.assert_allclose([float(row["confidence"]) for row in rows], expected, atol=5e-4)
     assert [i for i, row in enumerate(rows) if not row["u_px"]] == [3 * 17 + 5]
 
 

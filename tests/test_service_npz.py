@@ -57,6 +57,7 @@ def test_arrays_say_the_same_as_json(server: httpx.Client) -> None:
     expected = server.post("/lift", json=as_json(asked)).json()
     with np.load(io.BytesIO(response.content), allow_pickle=False) as reply:
         np.testing.assert_allclose(reply["poses"], np.float32(expected["poses"]), atol=1e-5)
+        np.testing.assert_array_equal(reply["confidence"], np.float32(expected["confidence"]))
         for name in ("frames", "final", "warnings"):
             assert reply[name].tolist() == expected[name]
         assert reply["model"].tolist() == list(expected["model"].values())

@@ -60,6 +60,7 @@ def test_the_answer_is_the_librarys(server: httpx.Client, offline: VideoResult) 
     np.testing.assert_array_equal(found["frames"], expected.frames)
     np.testing.assert_allclose(found["times_s"], expected.times_s)
     np.testing.assert_array_equal(np.float32(found["poses"]), expected.poses.xyz)
+    np.testing.assert_array_equal(np.float32(found["confidence"]), expected.confidence)
 
 
 def test_both_people_are_found_and_kept_apart(two_people: Reply) -> None:
