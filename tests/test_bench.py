@@ -11,10 +11,10 @@ from conftest import ServerStarter
 from model import PoseError
 from model.training.network import NetworkShape
 from model.training.peers import TorchPeers
-from service import cli
 from service.bench import live_clients, load, tune, wire
 from service.bench.report import Line
 from service.bench.timing import Timings
+from service.cli import commands
 
 SMALL = NetworkShape(joint_width=8, spatial_depth=1, temporal_depth=1, heads=1)
 
@@ -42,7 +42,7 @@ def test_a_ratio_is_of_runs_of_the_same_round() -> None:
     ("only", "count"),
     [
         (["shipped", "video", "stream", "peak", "batching"], 12),
-        pytest.param(["websocket", "json"], 3, marks=pytest.mark.long),
+        pytest.param(["websocket", "json"], 4, marks=pytest.mark.long),
     ],
     ids=["lifting", "wire"],
 )
@@ -53,12 +53,12 @@ def test_every_line_of_the_table(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(cli, "_peers", lambda: TorchPeers(SMALL))
+    monkeypatch.setattr(commands, "_peers", lambda: TorchPeers(SMALL))
     for size, small in (("LIVE_FRAMES", 100), ("BODIES", 1)):
         monkeypatch.setattr(wire, size, small)
     written = tmp_path / "figures.json"
     quick = ["--windows", "9", "--frames", "40", "--rounds", "1", "--json", str(written)]
-    assert cli.main(["bench", "--only", *only, *quick]) == 0
+    assert commands.main(["bench", "--only", *only, *quick]) == 0
     rows = [row.split("|")[1:-1] for row in capsys.readouterr().out.splitlines() if row[:1] == "|"]
     figures = json.loads(written.read_bytes())["lines"]
     assert [row[0].strip() for row in rows[2:]] == [line["what"] for line in figures]
@@ -88,10 +88,10 @@ def test_without_torch_the_lines_that_need_it_are_named(
     def absent() -> None:
         raise PoseError("`poselift bench` needs the package torch: install it")
 
-    monkeypatch.setattr(cli, "_peers", absent)
-    assert cli.main(["bench", "--frames", "30", "--rounds", "1"]) == 0
+    monkeypatch.setattr(commands, "_peers", absent)
+    assert commands.main(["bench", "--frames", "30", "--rounds", "1"]) == 0
     said = capsys.readouterr()
     assert re.fullmatch("poselift: .*package torch.*measured without: shipped\n", said.err)
     assert re.search(r"^\| poseformer-27, dense", said.out, re.MULTILINE)
-    assert cli.main(["bench", "--only", "peak"]) == 1
+    assert commands.main(["bench", "--only", "peak"]) == 1
     assert re.fullmatch("poselift: .*package torch.*\n", capsys.readouterr().err)

@@ -38,6 +38,12 @@ def dicts(body: dict[str, Any]) -> dict[str, Any]:
     return _document(body["keypoints"], body["skeleton"])
 
 
+@app.post("/declared")
+def declared(body: dict[str, Any]) -> dict[str, Any]:
+    """As /dicts, but pydantic writes the reply."""
+    return _document(body["keypoints"], body["skeleton"])
+
+
 @app.post("/typed")
 def typed(body: Body) -> Reply:
     return Reply(**_document(body.keypoints, body.skeleton))
