@@ -33,7 +33,7 @@ def docker(*words: str) -> str:
 
 
 def compose(*words: str) -> str:
-    return docker("compose", *words)
+    return docker("compose", "--progress", "quiet", *words)
 
 
 def inside(*words: str) -> str:
