@@ -52,21 +52,17 @@ from model.passes import (
     merge_passes,
     split_answers,
 )
-from model.pipeline import (
-    MAX_DETECT_EVERY,
-    PersonMotion,
-    Progress,
-    VideoOptions,
-    VideoResult,
-    lift_video,
-)
+from model.pipeline import MAX_DETECT_EVERY, Progress, VideoOptions, lift_video
 from model.plot import PLOT_SUFFIXES, plot_motion, plot_suffix
 from model.render import render_overlay
 from model.repair import SwapRepair
+from model.results import PersonMotion, VideoResult
+from model.root_track import focal_or_assumed, root_track
 from model.sequences import (
     MAX_COORDINATE_PX,
     MAX_FPS,
     MAX_IMAGE_SIDE_PX,
+    SPACES,
     KeypointSequence,
     PoseSequence,
 )
@@ -79,6 +75,7 @@ from model.streaming import LiftStream, Poses, StreamAnswers
 from model.tracker import Tracker
 from model.whole_file import written_whole
 from model.window import Window, WindowStream
+from model.world import Room, placed, room_of, space_warnings
 
 __all__ = [
     "AIC14",
@@ -100,6 +97,7 @@ __all__ = [
     "READOUTS",
     "SKELETONS",
     "SMOOTHINGS",
+    "SPACES",
     "TOKENS_A_PASS",
     "WHOLEBODY133",
     "Calibration",
@@ -133,6 +131,7 @@ __all__ = [
     "Prepared",
     "Progress",
     "Readouts",
+    "Room",
     "Skeleton",
     "StreamAnswers",
     "SwapRepair",
@@ -151,6 +150,7 @@ __all__ = [
     "carry_out",
     "check_detector",
     "container_of",
+    "focal_or_assumed",
     "installed_detectors",
     "joint_angles",
     "keypoint_jitter",
@@ -161,6 +161,7 @@ __all__ = [
     "model_named",
     "open_detector",
     "open_video",
+    "placed",
     "plot_motion",
     "plot_suffix",
     "read_coco",
@@ -170,8 +171,11 @@ __all__ = [
     "read_npz",
     "read_openpose",
     "render_overlay",
+    "room_of",
+    "root_track",
     "skeleton_named",
     "smooth",
+    "space_warnings",
     "split_answers",
     "to_h36m17",
     "weights_folder",

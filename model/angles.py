@@ -4,7 +4,7 @@ shows each with its formula."""
 import numpy as np
 from numpy.typing import NDArray
 
-from model.sequences import PoseSequence
+from model.sequences import SPACES, PoseSequence
 from model.skeleton import H36M17
 
 Float64 = NDArray[np.float64]
@@ -17,15 +17,16 @@ ANGLES = (
     *(f"{side}_{angle}" for side in ("left", "right") for angle in _OF_SIDES),
     *("trunk_lean", "trunk_lateral_lean", "trunk_twist"),
 )
-UP = np.array((0.0, -1.0, 0.0))
-"""Against gravity, if the camera stands upright."""
+UPWARDS = {space: np.array((0.0, 1.0 if space == "world" else -1.0, 0.0)) for space in SPACES}
+"""Against gravity; in camera axes, if the camera stands upright."""
 MIN_SAGITTAL = 0.17
 """A limb within ten degrees of straight sideways is neither forward nor back."""
 
 
 def joint_angles(poses: PoseSequence) -> Float64:
     """(T, A) degrees, in the order of ANGLES; nan where an angle has no meaning. All but
-    trunk_lean and trunk_lateral_lean are the body's own, however the camera stands."""
+    trunk_lean and trunk_lateral_lean are the body's own, however the camera stands; those two are
+    taken from the room's up for poses in `world`."""
     columns = [angle for side in ("left", "right") for angle in _of_side(poses, side)]
     return np.degrees(np.stack([*columns, *_of_trunk(poses)], axis=1))
 
@@ -47,10 +48,11 @@ def _of_side(poses: PoseSequence, side: str) -> list[Float64]:
 
 def _of_trunk(poses: PoseSequence) -> list[Float64]:
     trunk, hips = _direction(poses, "hip", "thorax"), _across(poses, "hip")
-    left = _unit(hips - UP * (hips @ UP)[:, None])
-    forward = np.cross(left, UP)
+    up = UPWARDS[poses.space]
+    left = _unit(hips - up * (hips @ up)[:, None])
+    forward = np.cross(left, up)
     return [
-        np.arctan2(_dot(trunk, forward), trunk @ UP),
+        np.arctan2(_dot(trunk, forward), trunk @ up),
         np.arcsin(np.clip(_dot(trunk, left), -1, 1)),
         _turn(hips, _across(poses, "shoulder"), trunk),
     ]

@@ -5,9 +5,9 @@ A picture is let go as soon as the detector has seen it; what is kept are keypoi
 
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 
@@ -23,11 +23,14 @@ from model.lifter import Lifter, LiftOptions
 from model.limbs import constant_limbs
 from model.long_lifting import lift_run
 from model.read_ahead import read_ahead
-from model.sequences import Float32, KeypointSequence, PoseSequence
+from model.results import PersonMotion, VideoResult
+from model.root_track import focal_or_assumed, root_track
+from model.sequences import SPACES, Float32, KeypointSequence, PoseSequence
 from model.sightings import MAX_BRIDGED_S, Frames, Track, leave_out_brief, split_at_gaps
 from model.smoothing import SMOOTHINGS, smooth
 from model.steadiness import spread
 from model.tracker import Tracker
+from model.world import room_of
 
 MAX_PEOPLE = 16
 MAX_DETECT_EVERY = 30
@@ -53,7 +56,7 @@ class VideoOptions:
     every n-th frame and the last; between them keypoints move on straight lines in time. repair:
     exchange left and right back where the detector took one for the other. remove_outliers: a
     keypoint that leaves its own path for a moment is put back on it. constant_limbs: limbs keep
-    their median lengths.
+    their median lengths. space: of the poses, one of SPACES.
     """
 
     detector: str = "mediapipe"
@@ -64,6 +67,7 @@ class VideoOptions:
     repair: bool = True
     remove_outliers: bool = False
     constant_limbs: bool = False
+    space: str = "root"
     readout: str = "centre"
     flip: bool = False
     focal_px: float | None = None
@@ -73,6 +77,8 @@ class VideoOptions:
         read_name(self.detector)
         if self.smoothing not in SMOOTHINGS:
             raise UnknownName("smoothing", self.smoothing, SMOOTHINGS)
+        if self.space not in SPACES:
+            raise UnknownName("space", self.space, SPACES)
         if not 1 <= self.max_people <= MAX_PEOPLE:
             raise InvalidInput(
                 f"max_people lies in 1..{MAX_PEOPLE}, got {self.max_people}", ("max_people",)
@@ -91,48 +97,6 @@ class VideoOptions:
 
     def lift_options(self) -> LiftOptions:
         return LiftOptions(self.readout, self.flip, self.focal_px, self.height_m)
-
-
-@dataclass(frozen=True)
-class PersonMotion:
-    """One person, over the n frames in which they were seen or bridged.
-
-    frames (n,) int64 from 0 in the video; times_s (n,) float64 from its first frame; keypoints and
-    poses are n frames of H36M-17. Where frames do not follow each other, the person was away.
-    bridged are those of the frames in which they were missed, and their keypoints drawn from the
-    sightings before and after.
-    confidence (n, 17) 0..1 says how sure each joint is, None where the model has no such (see
-    model.confidence).
-    """
-
-    id: int
-    frames: NDArray[np.int64]
-    times_s: NDArray[np.float64]
-    keypoints: KeypointSequence
-    poses: PoseSequence
-    bridged: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    confidence: Float32 | None = None
-
-    def row(self, frame: int) -> int | None:
-        """Which of the n frames is this one of the video; None while the person is away."""
-        row = int(np.searchsorted(self.frames, frame))
-        return row if row < len(self.frames) and self.frames[row] == frame else None
-
-
-@dataclass(frozen=True)
-class VideoResult:
-    """What was found in a video, and how.
-
-    video is what was really read; detector and model are (name, version); applied are the options,
-    and what stood in for those not given.
-    """
-
-    video: VideoInfo
-    detector: tuple[str, str]
-    model: tuple[str, str]
-    people: tuple[PersonMotion, ...]
-    warnings: tuple[str, ...]
-    applied: Mapping[str, object]
 
 
 @dataclass
@@ -170,14 +134,17 @@ def lift_video(
         closing(open_detector(options.detector, places, lifter.device)) as detector,
     ):
         seen = _watch(video, detector, options, tell)
-    return VideoResult(
+    people = tuple(_lift_people(seen, lifter, options, tell))
+    result = VideoResult(
         video=seen.film.info,
         detector=(detector.name, detector.version),
         model=(lifter.name, lifter.version),
-        people=tuple(_lift_people(seen, lifter, options, tell)),
+        people=people,
         warnings=(*video.warnings, *_warnings(seen, lifter, options)),
         applied=_applied(seen.film.info, lifter, options),
+        room=room_of([(one.poses, one.root) for one in people]) if people else None,
     )
+    return result.in_space(options.space)
 
 
 def _tell_nobody(stage: str, done: int, total: int | None) -> None: ...
@@ -237,6 +204,7 @@ def _lift_people(
         poses, confidence = _poses(mine, cleaned.keypoints, lift)
         if options.constant_limbs:
             poses = constant_limbs(poses)
+        root = _roots(mine, cleaned.keypoints, poses, _focal_px(film.info, options))
         frames = np.concatenate(mine)
         yield PersonMotion(
             id,
@@ -244,6 +212,7 @@ def _lift_people(
             film.times_s[frames],
             cleaned.keypoints,
             poses,
+            root,
             bridged=cleaned.bridged,
             confidence=confidence,
         )
@@ -255,12 +224,32 @@ def _poses(
     lift: Callable[[KeypointSequence], tuple[PoseSequence, Float32 | None]],
 ) -> tuple[PoseSequence, Float32 | None]:
     """Each run lifted for itself, and how sure its joints are."""
-    rows = np.arange(len(keypoints))
-    parts = np.split(rows, np.cumsum([len(run) for run in runs])[:-1])
-    found = [lift(keypoints.pick(part)) for part in parts]
+    found = [lift(keypoints.pick(rows)) for rows in _rows(runs)]
     poses = PoseSequence(np.concatenate([one.xyz for one, _ in found]), keypoints.fps)
     sure = [confidence for _, confidence in found if confidence is not None]
     return poses, np.concatenate(sure) if sure else None
+
+
+def _roots(
+    runs: list[Frames], keypoints: KeypointSequence, poses: PoseSequence, focal_px: float
+) -> Float32:
+    """Where the person is in front of the camera, each run for itself: (n, 3) m."""
+    return np.concatenate(
+        [
+            root_track(replace(poses, xyz=poses.xyz[rows]), keypoints.pick(rows), focal_px)
+            for rows in _rows(runs)
+        ]
+    )
+
+
+def _rows(runs: list[Frames]) -> list[NDArray[np.int64]]:
+    """Which of a person's n frames are those of each run."""
+    ends = np.cumsum([len(run) for run in runs])
+    return np.split(np.arange(ends[-1]), ends[:-1])
+
+
+def _focal_px(info: VideoInfo, options: VideoOptions) -> float:
+    return focal_or_assumed(options.focal_px, (info.width, info.height))
 
 
 def _warnings(seen: _Seen, lifter: Lifter, options: VideoOptions) -> list[str]:
@@ -310,7 +299,6 @@ def _counted(count: int, word: str) -> str:
 
 
 def _applied(info: VideoInfo, lifter: Lifter, options: VideoOptions) -> dict[str, object]:
-    assumed_px = max(info.width, info.height) if lifter.info.normalisation == "person" else None
     return {
         "readout": options.readout,
         "flip": options.flip,
@@ -322,7 +310,8 @@ def _applied(info: VideoInfo, lifter: Lifter, options: VideoOptions) -> dict[str
         "repair": f"gaps of up to {MAX_BRIDGED_S:g} s bridged"
         + ", left/right swaps undone" * options.repair
         + ", outliers removed" * options.remove_outliers,
-        "focal_px": assumed_px if options.focal_px is None else options.focal_px,
+        "focal_px": _focal_px(info, options),
+        "focal_from": "assumed" if options.focal_px is None else "given",
         "height_m": lifter.info.height_m if options.height_m is None else options.height_m,
         "confidence_within_mm": lifter.info.confidence_within_mm,
     }

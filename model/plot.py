@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from model.angles import ANGLES, joint_angles
 from model.drawing import BACKGROUND, Colour, colours_of
 from model.errors import InvalidInput, UnknownName
-from model.pipeline import PersonMotion, VideoResult
+from model.results import PersonMotion, VideoResult
 from model.scene import GRID
 from model.skeleton import H36M17
 from model.whole_file import written_whole

@@ -8,7 +8,8 @@ import numpy as np
 from model.drawing import BADGE_PX, PAPER, Picture, badge, colours_of, draw_skeleton, stroke, write
 from model.film import Original, written_film
 from model.frames import Frame, Video, open_video
-from model.pipeline import PersonMotion, Progress, VideoResult
+from model.pipeline import Progress
+from model.results import PersonMotion, VideoResult
 from model.scene import GRID_STEP_M, Scene
 from model.skeleton import H36M17
 
@@ -37,7 +38,7 @@ def render_overlay(
     Gives warnings, where sound had to be left out. Raises as open_video does.
     """
     layout = Layout.of(result.video.width, result.video.height)
-    scene = Scene(result)
+    scene = Scene(result.in_space("root"))
     warnings: list[str] = []
     with (
         open_video(video_path) as video,

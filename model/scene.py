@@ -17,7 +17,7 @@ from model.drawing import (
     hairlines,
     stroke,
 )
-from model.pipeline import VideoResult
+from model.results import VideoResult
 from model.skeleton import H36M17
 from model.staging import ANKLE_M, bodies_on_floor
 from model.turntable import Turntable, View

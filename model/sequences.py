@@ -12,6 +12,7 @@ from model.skeleton import H36M17, Skeleton, to_h36m17
 MAX_COORDINATE_PX = 1e6
 MAX_IMAGE_SIDE_PX = 65536
 MAX_FPS = 1000.0
+SPACES = ("root", "camera", "world")
 
 Float32 = NDArray[np.float32]
 
@@ -80,12 +81,14 @@ class KeypointSequence:
 class PoseSequence:
     """3D poses of one person over T frames, H36M-17.
 
-    xyz (T, 17, 3) m, camera axes (x right, y down, z forward), relative to the pelvis, finite.
+    xyz (T, 17, 3) m, finite, in one of SPACES: `root`, camera axes (x right, y down, z forward)
+    relative to the pelvis; `camera`, camera axes from the camera; `world`, y up (model.world).
     """
 
     xyz: Float32
     fps: float
     skeleton: Skeleton = H36M17
+    space: str = "root"
 
     def __post_init__(self) -> None:
         if self.xyz.ndim != 3 or self.xyz.shape[1:] != (len(self.skeleton.joints), 3):

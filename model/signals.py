@@ -77,6 +77,8 @@ class Evidence:
     def bell(self, values: Float64, spread_s: float) -> Float64:
         """Over time (axis 0), the ends repeated."""
         sigma = spread_s * self.keypoints.fps
+        if sigma < 0.1:  # the neighbours weigh nothing
+            return values
         smoothed: Float64 = gaussian_filter1d(values, sigma, axis=0, mode="nearest")
         return smoothed
 

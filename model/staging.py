@@ -11,7 +11,7 @@ from math import cos, radians
 import numpy as np
 from numpy.typing import NDArray
 
-from model.pipeline import PersonMotion, VideoResult
+from model.results import PersonMotion, VideoResult
 from model.skeleton import H36M17
 
 Float64 = NDArray[np.float64]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from model.pipeline import PersonMotion
+from model.results import PersonMotion
 from model.skeleton import H36M17
 
 Float64 = NDArray[np.float64]

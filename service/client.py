@@ -137,11 +137,16 @@ class Client:
             return read_npz(path)
 
     def save_result(
-        self, id: str, path: Path, format: str = "json", person: int | None = None
+        self,
+        id: str,
+        path: Path,
+        format: str = "json",
+        person: int | None = None,
+        space: str | None = None,
     ) -> None:
         """The result as a file, which is complete or not there; `person` is an id of the result,
-        for formats that hold one."""
-        self._save(ask_result(id, format, person), path)
+        for formats that hold one; `space` another than the one that the video was asked for in."""
+        self._save(ask_result(id, format, person, space), path)
 
     def save_overlay(self, id: str, path: Path) -> None:
         """The video with its poses drawn, as an MP4 file; complete or not there."""
@@ -258,9 +263,14 @@ class AsyncClient:
             return await asyncio.to_thread(read_npz, path)
 
     async def save_result(
-        self, id: str, path: Path, format: str = "json", person: int | None = None
+        self,
+        id: str,
+        path: Path,
+        format: str = "json",
+        person: int | None = None,
+        space: str | None = None,
     ) -> None:
-        await self._save(ask_result(id, format, person), path)
+        await self._save(ask_result(id, format, person, space), path)
 
     async def save_overlay(self, id: str, path: Path) -> None:
         await self._save(ask_overlay(id), path)

@@ -44,6 +44,12 @@ _POSE = [
     [-0.094, -0.457, -0.459],
 ]
 _CONFIDENCE = [1.0, *[0.9] * 16]
+_ROOT = [-0.212, -0.404, 3.977]
+_ROOM = {
+    "rotation": [[0.928, 0.373, 0.0], [0.335, -0.833, -0.44], [-0.164, 0.409, -0.898]],
+    "camera_height_m": 2.294,
+    "assumes": "the camera stands still, standing people are upright, the lowest feet stand",
+}
 _MODEL = {"name": "poseformer-27", "version": "0.1.0"}
 
 LIFT_BODY: dict[str, Any] = {
@@ -64,6 +70,7 @@ LIFT_REPLY: dict[str, Any] = {
         "readout": "centre",
         "flip": False,
         "smoothing": "none",
+        "space": "root",
         "repair": False,
         "focal_px": 1920,
         "height_m": 1.7,
@@ -84,11 +91,14 @@ VIDEO_REPLY: dict[str, Any] = {
         "detect_every": 1,
         "lift_every": 1,
         "repair": "gaps of up to 0.5 s bridged, left/right swaps undone",
-        "focal_px": 1920,
+        "focal_px": 1920.0,
+        "focal_from": "assumed",
         "height_m": 1.7,
         "confidence_within_mm": 100.0,
+        "space": "root",
     },
     "warnings": [],
+    "room": _ROOM,
     "people": [
         {
             "id": 1,
@@ -98,6 +108,7 @@ VIDEO_REPLY: dict[str, Any] = {
             "keypoints": [_KEYPOINTS],
             "poses": [_POSE],
             "confidence": [_CONFIDENCE],
+            "root": [_ROOT],
         }
     ],
 }
@@ -112,6 +123,7 @@ JOB_REPLY: dict[str, Any] = {
         "detector": "mediapipe",
         "max_people": 4,
         "smoothing": "butterworth",
+        "space": "root",
         "detect_every": 1,
         "readout": "centre",
         "flip": False,

@@ -142,7 +142,8 @@ class Job:
 class Lifted:
     """The answer of POST /lift: poses (T, 17, 3) m and the 2D as lifted, keypoints (T, 17, 3) x, y
     px and score (0: not seen), both H36M-17; model is (name, version); confidence (T, 17) 0..1 of
-    each joint, None where the model gives none."""
+    each joint, None where the model gives none. With `space` camera or world root (T, 3) m is the
+    pelvis in camera axes; with world, room is what JSON says of it."""
 
     poses: NDArray[np.float32]
     keypoints: NDArray[np.float32]
@@ -150,6 +151,8 @@ class Lifted:
     applied: Mapping[str, Any]
     warnings: tuple[str, ...]
     confidence: NDArray[np.float32] | None = None
+    root: NDArray[np.float32] | None = None
+    room: Mapping[str, Any] | None = None
 
 
 def ask_lift(
@@ -195,8 +198,9 @@ def ask_cancel(id: str) -> Ask:
     return Ask("DELETE", f"/jobs/{id}", once=True)
 
 
-def ask_result(id: str, format: str, person: int | None) -> Ask:
-    return Ask("GET", f"/jobs/{id}/result", {"format": format, "person": person}, RESULT_WAIT)
+def ask_result(id: str, format: str, person: int | None, space: str | None) -> Ask:
+    asked = {"format": format, "person": person, "space": space}
+    return Ask("GET", f"/jobs/{id}/result", asked, RESULT_WAIT)
 
 
 def ask_overlay(id: str) -> Ask:
@@ -237,6 +241,8 @@ def read_lifted(body: bytes) -> Lifted:
             applied=document["applied"],
             warnings=tuple(document["warnings"]),
             confidence=None if sure is None else np.array(sure, np.float32),
+            root=np.array(document["root"], np.float32) if "root" in document else None,
+            room=document.get("room"),
         )
     except (KeyError, TypeError) as error:
         raise _other_service() from error

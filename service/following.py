@@ -70,7 +70,7 @@ async def get_result(
     """The result of a job that has succeeded, as a file."""
     name, job = query.file_name, entry.job
     service.jobs.check_result(job)
-    task = {"work": "write", "format": query.format, "person": query.person}
+    task = {"work": "write", **query.model_dump()}
     path = await service.jobs.renditions.get(job, name, task, wait.seconds)
     return _rendition(service, entry, path, query.media_type, wait)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model import H36M17, InvalidInput, TooLarge
 from service.errors import NotNpz
 from service.keypoints import FIELD
-from service.schemas import LiftResult
+from service.schemas import LiftResult, room_document
 from service.settings import MB
 
 MEDIA_TYPE = "application/x-npz"
@@ -79,7 +79,7 @@ def _plain(name: str, array: NDArray[Any]) -> object:
 
 def write_npz(result: LiftResult) -> bytes:
     """A reply as an npz file: what the JSON holds under the same names; `model` is name and
-    version, `applied` a JSON object, and a joint not seen is NaN in `keypoints`."""
+    version, `applied` and `room` JSON objects, and a joint not seen is NaN in `keypoints`."""
     seen = result.keypoints[..., 2:] > 0
     arrays: dict[str, Any] = {
         "frames": result.frames,
@@ -91,6 +91,10 @@ def write_npz(result: LiftResult) -> bytes:
         "applied": json.dumps(dict(result.applied)),
         "warnings": np.array(result.warnings, np.str_),
     }
+    if result.root is not None:
+        arrays["root"] = result.root
+    if result.room:
+        arrays["room"] = json.dumps(room_document(result.room))
     if result.delay:
         arrays |= {"delay_frames": result.delay.frames, "delay_s": result.delay.seconds}
     if result.confidence is not None:

@@ -7,7 +7,7 @@ from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from model import DETECTORS, FORMATS, MAX_DETECT_EVERY, InvalidInput, UnknownName, VideoOptions
-from service.schemas import FLIP, Finite, FocalPx, HeightM, Readout, Smoothing
+from service.schemas import FLIP, Finite, FocalPx, HeightM, Readout, Smoothing, Space
 
 MAX_LISTED = 1000
 
@@ -48,6 +48,7 @@ class VideoQuery(BaseModel):
     remove_outliers: Annotated[bool, Field(description=OUTLIERS)] = False
     smoothing: Smoothing = "butterworth"
     constant_limbs: Annotated[bool, Field(description=LIMBS)] = False
+    space: Space = "root"
     focal_px: FocalPx = None
     height_m: HeightM = None
 
@@ -80,6 +81,7 @@ class ResultQuery(BaseModel):
 
     format: Annotated[str, Field(description=f"json, {', '.join(FORMATS)}")] = "json"
     person: Annotated[int | None, Field(description="an id, where a format holds one")] = None
+    space: Annotated[Space | None, Field(description="none: as the video was asked for")] = None
 
     @property
     def file_name(self) -> str:
@@ -87,11 +89,15 @@ class ResultQuery(BaseModel):
         if self.format == "json":
             if self.person is not None:
                 raise InvalidInput("json holds everybody; leave `person` away", ("person",))
-            return "result.json"
+            return f"result{self._in_space}.json"
         if self.format not in FORMATS:
             raise UnknownName("format", self.format, ["json", *FORMATS])
         which = "" if self.person is None else f"-{self.person}"
-        return f"result{which}{FORMATS[self.format].suffix}"
+        return f"result{which}{self._in_space}{FORMATS[self.format].suffix}"
+
+    @property
+    def _in_space(self) -> str:
+        return "" if self.space is None else f"-{self.space}"
 
     @property
     def media_type(self) -> str:

@@ -10,7 +10,10 @@ Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
 Pose = Annotated[list[Triple], Field(min_length=17, max_length=17)]
 Poses = Annotated[
     list[Pose],
-    Field(description="[x, y, z] m, relative to the pelvis; x right, y down, z forward"),
+    Field(
+        description="[x, y, z] m, relative to the pelvis; x right, y down, z forward. With `space` "
+        "camera from the camera; world: x right, y up, z towards the camera, the floor at y = 0"
+    ),
 ]
 Joints = Annotated[list[Triple | None], Field(min_length=17, max_length=17)]
 Keypoints = Annotated[
@@ -42,6 +45,22 @@ class Named(BaseModel):
     version: str
 
 
+Root = Annotated[
+    list[Triple], Field(description="the pelvis in camera axes: x right, y down, z forward, m")
+]
+
+
+class Room(BaseModel):
+    """World axes: x right, y up, z towards the camera; the origin is on the floor below it."""
+
+    rotation: Annotated[
+        list[Triple],
+        Field(min_length=3, max_length=3, description="rows: the world's axes in camera axes"),
+    ]
+    camera_height_m: Annotated[float, Field(description="the camera's, above the floor")]
+    assumes: Annotated[str, Field(description="what this rests on")]
+
+
 class LiftReply(BaseModel):
     """One pose for each frame."""
 
@@ -58,6 +77,8 @@ class LiftReply(BaseModel):
         int | None, Field(description="of a stream: final answers come so many frames late")
     ] = None
     delay_s: Annotated[float | None, Field(description="of a stream: the same in s")] = None
+    root: Annotated[Root | None, Field(description="with `space` camera or world")] = None
+    room: Annotated[Room | None, Field(description="with `space` world")] = None
     applied: Applied
     warnings: Warnings
 
@@ -100,6 +121,7 @@ class Person(BaseModel):
     keypoints: Keypoints
     poses: Poses
     confidence: Confidence
+    root: Root
 
 
 class VideoReply(BaseModel):
@@ -112,6 +134,7 @@ class VideoReply(BaseModel):
     model: Named
     applied: Applied
     warnings: Warnings
+    room: Annotated[Room | None, Field(description="null where nobody was seen")]
     people: list[Person]
 
 

@@ -14,7 +14,11 @@ from model import (
     PoseSequence,
     VideoInfo,
     VideoResult,
+    focal_or_assumed,
+    placed,
     read_npz,
+    room_of,
+    root_track,
     write_motion,
     written_whole,
 )
@@ -67,8 +71,13 @@ def _as_video(result: LiftResult, image_size: tuple[int, int]) -> VideoResult:
     keypoints = KeypointSequence(
         result.keypoints[..., :2], result.keypoints[..., 2], image_size, fps, H36M17
     )
-    poses, times_s = PoseSequence(result.xyz, fps), result.frames / fps
-    person = PersonMotion(1, result.frames, times_s, keypoints, poses, confidence=result.confidence)
+    poses = PoseSequence(result.xyz, fps, space=str(result.applied["space"]))
+    told = result.applied["focal_px"]
+    focal_px = focal_or_assumed(told if isinstance(told, int | float) else None, image_size)
+    root = root_track(poses, keypoints, focal_px) if result.root is None else result.root
+    relative = placed(poses, root, result.room, "root")
+    times_s, sure = result.frames / fps, result.confidence
+    person = PersonMotion(1, result.frames, times_s, keypoints, poses, root, confidence=sure)
     return VideoResult(
         video=VideoInfo(*image_size, fps, frames, frames / fps),
         detector=("none", ""),
@@ -76,6 +85,7 @@ def _as_video(result: LiftResult, image_size: tuple[int, int]) -> VideoResult:
         people=(person,),
         warnings=result.warnings,
         applied=result.applied,
+        room=result.room or room_of([(relative, root)]),
     )
 
 

@@ -20,6 +20,7 @@ from model import (
     LiftOptions,
     PersonMotion,
     PoseSequence,
+    Room,
     VideoInfo,
     VideoResult,
     skeleton_named,
@@ -34,6 +35,13 @@ Readout = Annotated[
 ]
 FLIP = "also lift the mirrored picture and take the mean; twice the cost"
 Smoothing = Literal["none", "one_euro", "butterworth", "gaussian"]
+Space = Annotated[
+    Literal["root", "camera", "world"],
+    Field(
+        description="where poses are: relative to the pelvis; from the camera; or in the room, y "
+        "up, with the floor at 0"
+    ),
+]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 FocalPx = Annotated[
     Finite | None, Field(description="the camera's focal length, px; none: the longer side")
@@ -80,6 +88,7 @@ class LiftBody(BaseModel):
     smoothing: Smoothing = "none"
     focal_px: FocalPx = None
     height_m: HeightM = None
+    space: Space = "root"
     stream: Annotated[
         str | None,
         Field(
@@ -113,6 +122,7 @@ class LiftRequest:
     model: str | None
     options: LiftOptions
     smoothing: str
+    space: str = "root"
     stream: str | None = None
     first_frame: int | None = None
     lookahead: int | None = None
@@ -134,7 +144,7 @@ class LiftResult:
     frames (n,) and final (n,) say which frame each answer belongs to, and whether it is the answer
     of record; keypoints (n, 17, 3) are the 2D as lifted, H36M-17: x, y px and score; xyz
     (n, 17, 3) m; delay is None but for a stream; confidence (n, 17) is None for a stream, and for a
-    model that gives none.
+    model that gives none; root (n, 3) m in camera axes and room are None for poses relative to it.
     """
 
     model: tuple[str, str]
@@ -147,6 +157,8 @@ class LiftResult:
     warnings: tuple[str, ...]
     delay: Delay | None = None
     confidence: NDArray[np.float32] | None = None
+    root: NDArray[np.float32] | None = None
+    room: Room | None = None
 
 
 def read_lift(body: bytes, max_frames: int) -> LiftRequest:
@@ -166,6 +178,11 @@ def lift_asked(document: Mapping[str, Any], max_frames: int) -> LiftRequest:
     for name in ("first_frame", "lookahead"):
         if fields.stream is None and getattr(fields, name) is not None:
             raise InvalidInput(f"{name} goes with stream, which is not given", (name,))
+    if fields.stream is not None and fields.space != "root":
+        raise InvalidInput(
+            f"space is root in a stream, got {fields.space}, which needs the frames to come",
+            ("space",),
+        )
     skeleton = skeleton_named(fields.skeleton)
     xy, score = read_keypoints(fields.keypoints, skeleton, max_frames)
     width, height = fields.image_size
@@ -178,6 +195,7 @@ def lift_asked(document: Mapping[str, Any], max_frames: int) -> LiftRequest:
         model=fields.model,
         options=options,
         smoothing=fields.smoothing,
+        space=fields.space,
         stream=fields.stream,
         first_frame=fields.first_frame,
         lookahead=fields.lookahead,
@@ -218,6 +236,8 @@ def lift_document(result: LiftResult) -> dict[str, Any]:
         "final": result.final,
         "confidence": result.confidence,
         **({"delay_frames": delay.frames, "delay_s": delay.seconds} if delay else {}),
+        **({} if result.root is None else {"root": np.ascontiguousarray(result.root)}),
+        **({} if result.room is None else {"room": room_document(result.room)}),
         "applied": dict(result.applied),
         "warnings": list(result.warnings),
     }
@@ -233,7 +253,18 @@ def video_document(result: VideoResult) -> dict[str, Any]:
         "model": {"name": model, "version": model_version},
         "applied": dict(result.applied),
         "warnings": list(result.warnings),
+        "room": room_document(result.room),
         "people": [_person_document(person) for person in result.people],
+    }
+
+
+def room_document(room: Room | None) -> dict[str, Any] | None:
+    if room is None:
+        return None
+    return {
+        "rotation": room.rotation.tolist(),
+        "camera_height_m": room.camera_height_m,
+        "assumes": room.assumes,
     }
 
 
@@ -246,6 +277,7 @@ def _person_document(person: PersonMotion) -> dict[str, Any]:
         "keypoints": write_keypoints(person.keypoints.rows),
         "poses": np.ascontiguousarray(person.poses.xyz),
         "confidence": person.confidence,
+        "root": np.ascontiguousarray(person.root),
     }
 
 
@@ -258,20 +290,34 @@ def read_video_document(text: bytes, name: str) -> VideoResult:
             video=video,
             detector=(document["detector"]["name"], document["detector"]["version"]),
             model=(document["model"]["name"], document["model"]["version"]),
-            people=tuple(_read_person(person, video) for person in document["people"]),
+            people=tuple(
+                _read_person(person, video, document["applied"]["space"])
+                for person in document["people"]
+            ),
             warnings=tuple(document["warnings"]),
             applied=document["applied"],
+            room=_read_room(document["room"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidInput(f"{name} is no result of a video: {error!r}") from error
 
 
-def _read_person(document: Mapping[str, Any], video: VideoInfo) -> PersonMotion:
+def _read_room(document: Mapping[str, Any] | None) -> Room | None:
+    if document is None:
+        return None
+    rotation = np.array(document["rotation"], np.float64)
+    return Room(rotation, document["camera_height_m"], document["assumes"])
+
+
+def _read_person(document: Mapping[str, Any], video: VideoInfo, space: str) -> PersonMotion:
     frames, times_s = np.array(document["frames"], np.int64), np.array(document["times_s"])
     xy, score = read_keypoints(document["keypoints"], H36M17, len(frames))
-    poses = PoseSequence(np.array(document["poses"], np.float32), video.fps)
-    if not len(frames) == len(times_s) == len(xy) == len(poses):
-        raise ValueError(f"person {document['id']}: as many frames, times, keypoints and poses")
+    poses = PoseSequence(np.array(document["poses"], np.float32), video.fps, space=space)
+    root = np.array(document["root"], np.float32)
+    if not len(frames) == len(times_s) == len(xy) == len(poses) == len(root):
+        raise ValueError(
+            f"person {document['id']}: as many frames, times, keypoints, poses and roots"
+        )
     size = (video.width, video.height)
     keypoints = KeypointSequence(
         xy.astype(np.float32), score.astype(np.float32), size, video.fps, H36M17
@@ -281,7 +327,14 @@ def _read_person(document: Mapping[str, Any], video: VideoInfo) -> PersonMotion:
     if confidence is not None and confidence.shape != (len(frames), len(H36M17.joints)):
         raise ValueError(f"person {document['id']}: a confidence for each joint of each frame")
     return PersonMotion(
-        int(document["id"]), frames, times_s, keypoints, poses, confidence=confidence
+        int(document["id"]),
+        frames,
+        times_s,
+        keypoints,
+        poses,
+        root,
+        bridged=np.array(document.get("bridged", []), np.int64),
+        confidence=confidence,
     )
 
 

@@ -128,8 +128,13 @@ class Worker:
         return {"warnings": render_overlay(video, result, out, self._progress())}
 
     def _write(self, task: Task) -> Answer:
-        result = read_npz(Path(task["result"]))
-        write_motion(result, task["format"], Path(task["out"]), task["person"])
+        result, out = read_npz(Path(task["result"])), Path(task["out"])
+        if task["space"] is not None:
+            result = result.in_space(task["space"])
+        if task["format"] == "json":
+            write_video(result, out)
+        else:
+            write_motion(result, task["format"], out, task["person"])
         return {}
 
     def _progress(self) -> "_Progress":

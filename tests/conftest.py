@@ -67,12 +67,15 @@ def recorded(real_result: VideoResult, recordings_file: Path) -> PersonMotion:
     poses = PoseSequence(np.float32((xyz - xyz[:, :1]) * (1, -1, -1)), 50)
     unseen = np.zeros((end, 17, 2), np.float32)
     keypoints = KeypointSequence(unseen, unseen[..., 0], (1, 1), 50, H36M17)
-    return PersonMotion(1, np.arange(end), np.arange(end) / 50, keypoints, poses)
+    root = np.zeros((end, 3), np.float32)
+    return PersonMotion(1, np.arange(end), np.arange(end) / 50, keypoints, poses, root)
 
 
 def y_up(poses: PoseSequence) -> NDArray[np.float64]:
     """(T, 17, 3) m: x right, y up, z towards the camera, as motion files have it."""
     x, y, z = np.moveaxis(poses.xyz.astype(np.float64), -1, 0)
+    if poses.space == "world":
+        return np.stack([x, y, z], axis=-1)
     return np.stack([x, -y, -z], axis=-1)
 
 
@@ -81,7 +84,9 @@ def _only(person: PersonMotion, rows: NDArray[np.int64]) -> PersonMotion:
         person.keypoints, xy=person.keypoints.xy[rows], confidence=person.keypoints.confidence[rows]
     )
     poses = replace(person.poses, xyz=person.poses.xyz[rows])
-    return PersonMotion(person.id, person.frames[rows], person.times_s[rows], keypoints, poses)
+    frames, times_s, root = (of[rows] for of in (person.frames, person.times_s, person.root))
+    sure = None if person.confidence is None else person.confidence[rows]
+    return PersonMotion(person.id, frames, times_s, keypoints, poses, root, confidence=sure)
 
 
 ServerStarter = Callable[..., AbstractContextManager[httpx.Client]]

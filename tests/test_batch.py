@@ -135,7 +135,7 @@ def test_nobody_in_a_format_for_one_person_is_said(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    empty = VideoResult(real_result.video, ("d", "1"), ("m", "1"), (), (), {})
+    empty = VideoResult(real_result.video, ("d", "1"), ("m", "1"), (), (), {}, None)
     monkeypatch.setattr(batch, "lift_video", lambda *_: empty)
     assert main(["video", str(ONE), "-o", str(tmp_path / "poses.bvh")]) == 0
     assert "nobody is in the video: no bvh was written" in capsys.readouterr().err

@@ -23,6 +23,11 @@ def assert_same(found: VideoResult, expected: VideoResult) -> None:
     for name in ("video", "detector", "model", "applied", "warnings"):
         assert getattr(found, name) == getattr(expected, name)
     assert [p.id for p in found.people] == [p.id for p in expected.people]
+    assert (found.room is None) == (expected.room is None)
+    if found.room and expected.room:
+        np.testing.assert_array_equal(found.room.rotation, expected.room.rotation)
+        assert found.room.camera_height_m == expected.room.camera_height_m
+        assert found.room.assumes == expected.room.assumes
     for one, other in zip(found.people, expected.people, strict=True):
         np.testing.assert_array_equal(one.frames, other.frames)
         np.testing.assert_array_equal(one.times_s, other.times_s)
@@ -30,6 +35,8 @@ def assert_same(found: VideoResult, expected: VideoResult) -> None:
         np.testing.assert_array_equal(one.keypoints.rows, other.keypoints.rows)
         np.testing.assert_array_equal(one.poses.xyz, other.poses.xyz)
         np.testing.assert_array_equal(one.confidence, other.confidence)
+        np.testing.assert_array_equal(one.root, other.root)
+        assert one.poses.space == other.poses.space
         assert one.keypoints.image_size == other.keypoints.image_size
         assert one.poses.fps == other.poses.fps
 
@@ -48,8 +55,14 @@ def test_npz_and_back_is_the_same(gappy_result: VideoResult, tmp_path: Path) -> 
     assert_same(read_npz(tmp_path / "poses.NPZ"), result)
 
 
+def test_npz_of_the_world_and_back_is_the_same(real_result: VideoResult, tmp_path: Path) -> None:
+    world = real_result.in_space("world")
+    write_motion(world, "npz", tmp_path / "poses.npz")
+    assert_same(read_npz(tmp_path / "poses.npz"), world)
+
+
 def test_npz_of_nobody_and_back(real_result: VideoResult, tmp_path: Path) -> None:
-    nobody = replace(real_result, people=())
+    nobody = replace(real_result, people=(), room=None)
     write_motion(nobody, "npz", tmp_path / "nobody.npz")
     assert_same(read_npz(tmp_path / "nobody.npz"), nobody)
 

@@ -35,10 +35,11 @@ def written(person: PersonMotion, result: VideoResult, path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("space", ["root", "world"])
 def test_joints_are_where_the_poses_with_constant_limbs_are(
-    real_result: VideoResult, tmp_path: Path
+    space: str, real_result: VideoResult, tmp_path: Path
 ) -> None:
-    for person in real_result.people:
+    for person in real_result.in_space(space).people:
         path = written(person, real_result, tmp_path / "poses.bvh")
         bvh = pybvh.read_bvh_file(path, world_up="+y")
         assert bvh.frame_count == 75

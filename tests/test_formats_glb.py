@@ -87,11 +87,11 @@ def written(person: PersonMotion, result: VideoResult, path: Path) -> Scene:
     return Scene(path)
 
 
-@pytest.mark.parametrize("fixture", ["real_result", "gappy_result"])
+@pytest.mark.parametrize(("fixture", "space"), [("real_result", "world"), ("gappy_result", "root")])
 def test_joints_are_where_the_poses_with_constant_limbs_are(
-    fixture: str, request: pytest.FixtureRequest, tmp_path: Path
+    fixture: str, space: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    result: VideoResult = request.getfixturevalue(fixture)
+    result: VideoResult = request.getfixturevalue(fixture).in_space(space)
     for person in result.people:
         scene = written(person, result, tmp_path / "person.glb")
         np.testing.assert_allclose(scene.times_s, person.times_s, atol=1e-6)

@@ -24,8 +24,10 @@ def placed(person: PersonMotion) -> tuple[Frames, Places]:
     return frames, places
 
 
-@pytest.fixture(params=["real", "gappy"])
-def result(request: pytest.FixtureRequest) -> VideoResult:
+@pytest.fixture(params=["real", "gappy", "world"])
+def result(request: pytest.FixtureRequest, real_result: VideoResult) -> VideoResult:
+    if request.param == "world":
+        return real_result.in_space("world")
     return request.getfixturevalue(f"{request.param}_result")
 
 

@@ -109,9 +109,29 @@ def test_other_formats_hold_the_same(server: httpx.Client, done: str, tmp_path: 
     assert angles.text != table.text
 
 
+def test_a_result_in_the_world_stands_on_the_floor(
+    server: httpx.Client, done: str, tmp_path: Path
+) -> None:
+    root, world = (server.get(f"{done}/result{query}").json() for query in ("", "?space=world"))
+    VideoReply.model_validate(world, strict=True)
+    assert (root["applied"]["space"], world["applied"]["space"]) == ("root", "world")
+    assert world["room"] == root["room"] and "the camera stands still" in world["room"]["assumes"]
+    turn, height_m = np.array(world["room"]["rotation"]), world["room"]["camera_height_m"]
+    (before,), (after,) = root["people"], world["people"]
+    camera = np.array(before["poses"]) + np.array(before["root"])[:, None]
+    np.testing.assert_allclose(after["poses"], camera @ turn.T + (0, height_m, 0), atol=1e-5)
+    assert 0 < np.median(np.min(np.array(after["poses"])[:, [3, 6], 1], axis=1)) < 0.2
+    (tmp_path / "world.npz").write_bytes(
+        server.get(f"{done}/result?format=npz&space=world").content
+    )
+    (person,) = read_npz(tmp_path / "world.npz").people
+    np.testing.assert_array_equal(person.poses.xyz, np.float32(after["poses"]))
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [
+        ("space=moon", "'root', 'camera' or 'world'"),
         ("format=gif", "known: .*csv.*json.*npz"),
         ("format=csv&person=7", "unknown person '7'; known: 1"),
         ("format=json&person=1", "json holds everybody"),

@@ -16,7 +16,8 @@ from model.errors import InvalidInput, UnknownName
 from model.frames import open_video
 from model.joint_sets import COCO17
 from model.lifter import Lifter, LiftOptions
-from model.pipeline import PersonMotion, Progress, VideoOptions, VideoResult, lift_video
+from model.pipeline import Progress, VideoOptions, lift_video
+from model.results import PersonMotion, VideoResult
 from model.sequences import KeypointSequence, PoseSequence
 from model.skeleton import H36M17
 from model.smoothing import smooth
@@ -68,6 +69,8 @@ def test_the_poses_are_the_lifters_of_these_keypoints_filtered(
         "lift_every": 1,
         "repair": "gaps of up to 0.5 s bridged, left/right swaps undone",
         "focal_px": 854,
+        "focal_from": "assumed",
+        "space": "root",
         "height_m": lifter.info.height_m,
     }
     for person in two_people.people:
@@ -386,7 +389,7 @@ def test_a_person_knows_their_row_of_a_frame() -> None:
     frames = np.array([2, 3, 9])
     poses = PoseSequence(np.zeros((3, 17, 3), np.float32), 25)
     keypoints = KeypointSequence(np.zeros((3, 17, 2)), np.ones((3, 17)), (320, 240), 25, H36M17)
-    person = PersonMotion(1, frames, frames / 25, keypoints, poses)
+    person = PersonMotion(1, frames, frames / 25, keypoints, poses, poses.xyz[:, 0])
     assert [person.row(frame) for frame in (0, 2, 3, 4, 9, 10)] == [None, 0, 1, None, 2, None]
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from model.drawing import PALETTE, Colours, colours_of, draw_skeleton, write
 from model.frames import VideoInfo, open_video
-from model.pipeline import PersonMotion, VideoResult
 from model.render import Layout, render_overlay
+from model.results import PersonMotion, VideoResult
 from model.scene import Scene
 from model.sequences import KeypointSequence, PoseSequence
 from model.skeleton import H36M17
@@ -40,12 +40,12 @@ def motion(id: int = 1, frames: range = range(48), x_px: float = 180) -> PersonM
     keypoints = KeypointSequence(xy, np.ones((len(frames), 17)), (360, 640), 60, H36M17)
     poses = PoseSequence(np.repeat(STANDING[None], len(frames), 0), 60)
     numbers = np.array(frames, np.int64)
-    return PersonMotion(id, numbers, numbers / 60, keypoints, poses)
+    return PersonMotion(id, numbers, numbers / 60, keypoints, poses, poses.xyz[:, 0])
 
 
 def result(*people: PersonMotion, info: VideoInfo | None = None) -> VideoResult:
     info = info or VideoInfo(360, 640, 60, 48, 0.8)
-    return VideoResult(info, ("mediapipe", "1"), ("poseformer-27", "1"), people, (), {})
+    return VideoResult(info, ("mediapipe", "1"), ("poseformer-27", "1"), people, (), {}, None)
 
 
 def near(

@@ -23,6 +23,7 @@ from model import (
     skeleton_named,
     smooth,
 )
+from service.examples import LIFT_BODY
 from service.replies import LiftReply
 
 PROBLEM = "application/problem+json"
@@ -64,6 +65,27 @@ def lifted(server: httpx.Client, body: Body) -> Body:
     reply: Body = response.json()
     LiftReply.model_validate(reply, strict=True)
     return reply
+
+
+def test_the_place_is_told_where_it_is_asked_for(server: httpx.Client) -> None:
+    plain, camera, world = (
+        lifted(server, LIFT_BODY | {"space": space}) for space in ("root", "camera", "world")
+    )
+    assert "root" not in plain and "room" not in plain and "room" not in camera
+    root = np.array(camera["root"])[:, None]
+    np.testing.assert_allclose(camera["poses"], np.array(plain["poses"]) + root, atol=1e-5)
+    rays = (np.array(LIFT_BODY["keypoints"])[..., :2] - (540, 960)) / 1920
+    xyz = np.array(camera["poses"])
+    assert np.abs(xyz[..., :2] / xyz[..., 2:] - rays).mean() < 0.02
+    room = world["room"]
+    found = xyz @ np.array(room["rotation"]).T + (0, room["camera_height_m"], 0)
+    np.testing.assert_allclose(world["poses"], found, atol=1e-5)
+
+
+def test_a_stream_has_no_place(server: httpx.Client) -> None:
+    response = server.post("/lift", json=LIFT_BODY | {"stream": "placed", "space": "camera"})
+    assert response.status_code == 422
+    assert "space is root in a stream" in response.json()["detail"]
 
 
 def assert_poses(reply: Body, expected: NDArray[np.float32]) -> None:

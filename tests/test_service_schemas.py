@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model import SMOOTHINGS, InvalidInput, Lifter, carry_out
+from model import SMOOTHINGS, SPACES, InvalidInput, Lifter, carry_out
 from service.lifting import lift_request
-from service.schemas import LiftBody, LiftResult, Smoothing, dump, lift_document, read_lift
+from service.schemas import LiftBody, LiftResult, Smoothing, Space, dump, lift_document, read_lift
 
 KEYPOINTS = [[[float(j), 2.0 * j, 0.5] for j in range(17)]] * 2
 VALID: dict[str, Any] = {
@@ -26,6 +26,7 @@ VALID: dict[str, Any] = {
     "smoothing": "none",
     "focal_px": None,
     "height_m": None,
+    "space": "root",
     "stream": None,
     "first_frame": None,
     "lookahead": None,
@@ -65,7 +66,8 @@ def faulty(body: dict[str, Any]) -> set[str]:
         "focal_px": body.get("focal_px") is None or is_number(body["focal_px"], 1, 1e7),
         "height_m": body.get("height_m") is None or is_number(body["height_m"], 0.3, 3.0),
     }
-    stream = body.get("stream")
+    stream, space = body.get("stream"), body.get("space", "root")
+    allowed["space"] = space == "root" or (space in ("camera", "world") and stream is None)
     allowed["stream"] = stream is None or bool(
         type(stream) is str and re.fullmatch("[A-Za-z0-9._-]{1,64}", stream)
     )
@@ -128,6 +130,7 @@ rows = st.none() | st.lists(extreme, min_size=2, max_size=2) | st.just([1e6, 1e6
     focal_px=st.sampled_from([None, 1, 1e7]),
     readout=st.sampled_from(["centre", "dense"]),
     flip=st.booleans(),
+    space=st.sampled_from(SPACES),
 )
 def test_whatever_is_allowed_gets_finite_poses(lifter: Lifter, **asked: Any) -> None:
     body = {
@@ -145,6 +148,7 @@ def test_whatever_is_allowed_gets_finite_poses(lifter: Lifter, **asked: Any) -> 
 
 def test_the_wire_names_what_the_library_has() -> None:
     assert get_args(Smoothing) == SMOOTHINGS
+    assert get_args(get_args(Space)[0]) == SPACES
     assert set(VALID) == set(LiftBody.model_fields)
 
 

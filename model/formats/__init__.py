@@ -12,7 +12,7 @@ from model.formats.csv import write_csv
 from model.formats.glb import write_glb
 from model.formats.npz import read_npz, write_npz
 from model.formats.trc import write_trc
-from model.pipeline import PersonMotion, VideoResult
+from model.results import PersonMotion, VideoResult
 from model.whole_file import written_whole
 
 Writer = Callable[[VideoResult, Path], None]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from model.angles import ANGLES, joint_angles
-from model.pipeline import PersonMotion, VideoResult
+from model.results import PersonMotion, VideoResult
 
 
 def write_angles(result: VideoResult, path: Path) -> None:

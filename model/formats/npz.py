@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from model.errors import InvalidInput
 from model.frames import VideoInfo
-from model.pipeline import PersonMotion, VideoResult
+from model.results import PersonMotion, VideoResult
 from model.sequences import KeypointSequence, PoseSequence
 from model.skeleton import H36M17
+from model.world import Room
 
 JOINTS = len(H36M17.joints)
 _NONE = np.zeros(0, np.int64)
@@ -21,8 +22,9 @@ _NONE = np.zeros(0, np.int64)
 
 def write_npz(result: VideoResult, path: Path) -> None:
     """One row for each person in each frame, ordered by person, then by frame: `person`, `frames`,
-    `times_s`, `bridged`, `keypoints` (n, 17, 3) px and score, `poses` (n, 17, 3) m; beside them
-    what is said of the video and how it was lifted; `confidence` (n, 17) where there is one."""
+    `times_s`, `bridged`, `keypoints` (n, 17, 3) px and score, `poses` (n, 17, 3) m in `space`,
+    `root` (n, 3) m in camera axes, `confidence` (n, 17) where there is one; beside them what is
+    said of the video, the room, and how it was lifted."""
     with path.open("wb") as file:
         np.savez_compressed(file, **_arrays(result))
 
@@ -38,6 +40,9 @@ def _arrays(result: VideoResult) -> dict[str, Any]:
         "bridged": _joined([np.isin(p.frames, p.bridged) for p in people], (0,)).astype(bool),
         "keypoints": _joined([p.keypoints.rows for p in people], (0, JOINTS, 3)).astype("f4"),
         "poses": _joined([p.poses.xyz for p in people], (0, JOINTS, 3)).astype("f4"),
+        "root": _joined([p.root for p in people], (0, 3)).astype("f4"),
+        "space": people[0].poses.space if people else "root",
+        **_room_arrays(result.room),
         "fps": result.video.fps,
         "image_size": np.array([result.video.width, result.video.height]),
         "video_frames": result.video.frames,
@@ -47,6 +52,16 @@ def _arrays(result: VideoResult) -> dict[str, Any]:
         "detector": np.array(result.detector),
         "applied": json.dumps(dict(result.applied)),
         "warnings": np.array(result.warnings, np.str_),
+    }
+
+
+def _room_arrays(room: Room | None) -> dict[str, Any]:
+    if room is None:
+        return {}
+    return {
+        "room_rotation": room.rotation,
+        "camera_height_m": room.camera_height_m,
+        "room_assumes": room.assumes,
     }
 
 
@@ -77,7 +92,15 @@ def _result(arrays: dict[str, NDArray[Any]]) -> VideoResult:
         people=tuple(_person(id, arrays, video) for id in np.unique(arrays["person"])),
         warnings=tuple(map(str, arrays["warnings"])),
         applied=json.loads(str(arrays["applied"])),
+        room=_room(arrays),
     )
+
+
+def _room(arrays: dict[str, NDArray[Any]]) -> Room | None:
+    if "room_rotation" not in arrays:
+        return None
+    height_m, assumes = float(arrays["camera_height_m"]), str(arrays["room_assumes"])
+    return Room(arrays["room_rotation"], height_m, assumes)
 
 
 def _person(id: np.int64, arrays: dict[str, NDArray[Any]], video: VideoInfo) -> PersonMotion:
@@ -89,7 +112,8 @@ def _person(id: np.int64, arrays: dict[str, NDArray[Any]], video: VideoInfo) -> 
         arrays["frames"][mine],
         arrays["times_s"][mine],
         KeypointSequence(keypoints[..., :2], keypoints[..., 2], size, video.fps, H36M17),
-        PoseSequence(arrays["poses"][mine], video.fps),
+        PoseSequence(arrays["poses"][mine], video.fps, space=str(arrays["space"])),
+        arrays["root"][mine],
         bridged=arrays["frames"][mine & arrays["bridged"]] if "bridged" in arrays else _NONE,
         confidence=arrays["confidence"][mine] if "confidence" in arrays else None,
     )

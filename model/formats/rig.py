@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from model.formats.trajectory import Float64, y_up
 from model.limbs import constant_limbs
-from model.pipeline import PersonMotion
+from model.results import PersonMotion
 from model.skeleton import H36M17
 
 
@@ -82,7 +82,7 @@ class RiggedMotion:
 
 def rig(person: PersonMotion) -> RiggedMotion:
     """The person in the frames in which they were seen, with bones of their median lengths."""
-    xyz = y_up(constant_limbs(person.poses).xyz)
+    xyz = y_up(constant_limbs(person.poses))
     turned: list[Rotation] = []
     local: list[Float64] = []
     for node, parent in zip(NODES, PARENTS, strict=True):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.pipeline import PersonMotion
-from model.sequences import Float32
+from model.results import PersonMotion
+from model.sequences import PoseSequence
 
 Float64 = NDArray[np.float64]
 
@@ -25,12 +25,13 @@ def trajectory(person: PersonMotion) -> Trajectory:
     """The frames in between in which the person was away, put in; their times are guessed."""
     frames = np.arange(person.frames[0], person.frames[-1] + 1)
     xyz = np.full((len(frames), *person.poses.xyz.shape[1:]), np.nan)
-    xyz[person.frames - frames[0]] = y_up(person.poses.xyz)
+    xyz[person.frames - frames[0]] = y_up(person.poses)
     return Trajectory(frames, np.interp(frames, person.frames, person.times_s), xyz)
 
 
-def y_up(xyz: Float32) -> Float64:
-    """Camera axes (x right, y down, z away from the camera) -> x right, y up, z towards the camera:
-    half a turn about x. xyz (..., 3) in any unit."""
+def y_up(poses: PoseSequence) -> Float64:
+    """(T, 17, 3) m: x right, y up, z towards the camera. World axes are so; camera axes (x right, y
+    down, z away from the camera) make half a turn about x."""
+    xyz = poses.xyz.astype(np.float64)
     # 0 turns -0 into 0
-    return np.asarray(xyz, np.float64) * (1.0, -1.0, -1.0) + 0.0
+    return xyz if poses.space == "world" else xyz * (1.0, -1.0, -1.0) + 0.0

@@ -34,11 +34,21 @@ Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a simulated camera saw a person: root (T, 3) m in camera axes; the floor that the
+    recordings stand on by up (3,), in camera axes, and camera_height_m above it."""
+
+    root: Floats
+    up: Floats
+    camera_height_m: float
+
+
+@dataclass(frozen=True)
 class Clip:
     """One simulated video of one person: what the service is given, and the truth.
 
     xyz (T, 17, 3) m in camera axes, relative to the pelvis, at the canonical body size; size is
-    the person's own size over that; view is None where a real camera filmed.
+    the person's own size over that; view and place are None where a real camera filmed.
     """
 
     person: str
@@ -48,22 +58,28 @@ class Clip:
     xyz: Floats
     size: float
     view: View | None = None
+    place: Place | None = None
 
 
 def clips(
-    recordings: Recordings, simulation: Simulation, *, fps: float = 50.0, seed: int = 1
+    recordings: Recordings,
+    simulation: Simulation,
+    *,
+    fps: float = 50.0,
+    seed: int = 1,
+    frames: int = CLIP_FRAMES,
 ) -> Iterator[Clip]:
     """Every whole clip of the recordings, each filmed once; the same ones for the same seed."""
-    places = _places(recordings, fps)
+    places = _places(recordings, fps, frames)
     if not places:
-        raise InvalidInput(f"no recording has {CLIP_FRAMES} frames at {fps:g} a second")
+        raise InvalidInput(f"no recording has {frames} frames at {fps:g} a second")
     generator = torch.Generator().manual_seed(seed)
     for first in range(0, len(places), _CLIPS_AT_ONCE):
         some = places[first : first + _CLIPS_AT_ONCE]
         sequence = torch.tensor([index for index, _ in some])
         start = torch.tensor([frame for _, frame in some])
         step = recordings.fps[sequence] / fps
-        times = start[:, None] + torch.arange(CLIP_FRAMES) * step[:, None]
+        times = start[:, None] + torch.arange(frames) * step[:, None]
         draw = Draw(len(some), torch.device("cpu"), generator)
         rate = torch.full((len(some),), fps)
         sight = look(recordings.at(sequence, times), rate, simulation, draw, generator)
@@ -182,12 +198,12 @@ def _by_view(measured: list[_Measured]) -> dict[str, dict[str, float]]:
     return found
 
 
-def _places(recordings: Recordings, fps: float) -> list[tuple[int, int]]:
+def _places(recordings: Recordings, fps: float, frames: int = CLIP_FRAMES) -> list[tuple[int, int]]:
     """(sequence, first source frame) of each whole clip."""
     found = []
     for index, length in enumerate(recordings.length.tolist()):
-        frames = CLIP_FRAMES * float(recordings.fps[index]) / fps
-        found += [(index, round(k * frames)) for k in range(int(length / frames))]
+        taken = frames * float(recordings.fps[index]) / fps
+        found += [(index, round(k * taken)) for k in range(int(length / taken))]
     return found
 
 
@@ -209,7 +225,16 @@ def _clip(sight: Sight, row: int, recordings: Recordings, index: int, fps: float
         focal_px=float(cameras.focal[row]) * LONG_SIDE_PX if told else None,
         xyz=_numpy(joints - joints[:, :1]),
         size=float(recordings.chain_m[index]) / CANONICAL_CHAIN_M,
+        place=_place(sight, row),
     )
+
+
+def _place(sight: Sight, row: int) -> Place:
+    cameras = sight.cameras
+    up = cameras.rotation[row].reshape(3, 3)[:, 1]
+    # the camera's place in the world: origin + rotation^T (0 - offset)
+    height = cameras.origin[row, ..., 1].sum() - (up * cameras.offset[row].flatten()).sum()
+    return Place(_numpy(sight.joints[row, :, 0]), _numpy(up), float(height))
 
 
 def _measure(xyz: Floats, clip: Clip) -> _Measured:

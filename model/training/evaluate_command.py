@@ -21,8 +21,9 @@ from model.training.evaluate import (
     mean_pose_errors,
 )
 from model.training.recordings import load_recordings
+from model.training.rooms import room_errors
 from model.training.simulate import evaluation_conditions
-from model.training.tables import errors_table, look_ahead_table
+from model.training.tables import errors_table, figures_table, look_ahead_table
 
 
 def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +45,9 @@ def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--card", action="store_true", help="every table of the model card; takes many minutes"
     )
+    parser.add_argument(
+        "--world", action="store_true", help="errors of people's places, of up and of the floor"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to a file")
 
 
@@ -51,6 +55,8 @@ def evaluate_command(options: argparse.Namespace) -> None:
     lifter = Lifter.load(options.model, threads=options.threads, precision=options.precision)
     if options.card:
         _card(options, lifter)
+    elif options.world:
+        _world(options, lifter)
     else:
         _errors(options, lifter)
 
@@ -80,6 +86,16 @@ def _card(options: argparse.Namespace, lifter: Lifter) -> None:
     if options.json:
         figures = {kind: asdict(card) for kind, card in cards.items()}
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def _world(options: argparse.Namespace, lifter: Lifter) -> None:
+    if not options.recordings:
+        raise InvalidInput("--world measures on recordings (npz files), under simulated cameras")
+    recordings = load_recordings(options.recordings).kind(own=not options.rebuilt)
+    rows = room_errors(lifter, recordings, LiftOptions(options.readout, options.flip))
+    print(figures_table(rows, digits=2))
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def _conditions(options: argparse.Namespace, lifter: Lifter) -> Mapping[str, Sequence[Clip]]:

@@ -24,11 +24,12 @@ def errors_table(rows: Mapping[str, Report], *, actions: bool = False) -> str:
     return "\n".join(lines)
 
 
-def figures_table(rows: Mapping[str, Mapping[str, float]]) -> str:
+def figures_table(rows: Mapping[str, Mapping[str, float]], digits: int = 1) -> str:
     """A row for each name, a column for each figure."""
     names = list(next(iter(rows.values())))
     lines = _header(["", *names])
-    return "\n".join(lines + [_row(name, _values(row, names)) for name, row in rows.items()])
+    lines += [_row(name, _values(row, names), digits) for name, row in rows.items()]
+    return "\n".join(lines)
 
 
 def look_ahead_table(ahead: Mapping[str, Mapping[int, float]]) -> str:
@@ -47,5 +48,5 @@ def _header(cells: list[str]) -> list[str]:
     return ["| " + " | ".join(cells) + " |", "|---" * len(cells) + "|"]
 
 
-def _row(name: str, values: list[float]) -> str:
-    return f"| {name} | " + " | ".join(f"{value:.1f}" for value in values) + " |"
+def _row(name: str, values: list[float], digits: int = 1) -> str:
+    return f"| {name} | " + " | ".join(f"{value:.{digits}f}" for value in values) + " |"

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from model import ANGLES, FORMATS, H36M17, READOUTS, SMOOTHINGS, Given, PoseError
+from model import ANGLES, FORMATS, H36M17, READOUTS, SMOOTHINGS, SPACES, Given, PoseError
 from service.bench.peers import Peers
 
 TRAINING = {
@@ -132,6 +132,12 @@ def _add_video(video: argparse.ArgumentParser) -> None:
     video.add_argument("--smoothing", choices=SMOOTHINGS, default="butterworth")
     video.add_argument(
         "--constant-limbs", action="store_true", help="let limbs keep their median lengths"
+    )
+    video.add_argument(
+        "--space",
+        choices=SPACES,
+        default="root",
+        help="where poses are: relative to the pelvis, from the camera, or in the room, y up",
     )
     video.add_argument("--focal-px", type=float, help="the camera's focal length, px")
     video.add_argument("--height-m", type=float, help="the person's standing height, m")
