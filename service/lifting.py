@@ -33,7 +33,7 @@ def lift_request(asked: LiftRequest, lifter: Lifter) -> Lifting[LiftResult]:
         xyz=poses.xyz,
         applied=applied(asked, lifter),
         warnings=tuple(warnings(asked.sequence, lifter)),
-        confidence=lifter.confidence(sequence, poses, asked.options),
+        confidence=lifter.confidence(sequence, lifted, asked.options),
     )
     return result if asked.space == "root" else _in_space(result, poses, sequence, asked)
 
