@@ -46,7 +46,7 @@ class Running:
             liftings=settings.max_liftings,
             telemetry=self.telemetry,
         )
-        self.live_load = LiveLoad(settings.live_load, calls)
+        self.live_load = LiveLoad(settings.live_load, settings.live_always, calls)
         self.telemetry.watch_live(self.live_load.waiting)
         self.streams = Streams(
             self.lifters,

@@ -152,6 +152,10 @@ class Settings(BaseSettings):
             "frames, no live stream may begin (1013, 503); from 1 on streams fall behind.",
         ),
     ] = 0.7
+    live_always: Annotated[
+        int,
+        Field(ge=1, le=100_000, description="Live streams that are let in however late answers."),
+    ] = 4
     live_looks_at_once: Annotated[
         int,
         Field(

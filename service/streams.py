@@ -139,7 +139,7 @@ class Streams:
             frames, pushed = len(asked.sequence), stream.push(asked)
             if frames > stream.lifter.frames:  # what brings so many at once is no live caller
                 return await self._lift(id, stream, pushed, live=False)
-            with self._load.answering(frames, asked.sequence.fps):
+            with self._load.answering(id, frames, asked.sequence.fps):
                 return await self._lift(id, stream, pushed, live=True)
 
     async def end(self, id: str) -> LiftResult:
@@ -162,7 +162,7 @@ class Streams:
             return self._streams[id]
         if len(self._streams) >= self._most:
             raise self._too_many()
-        self._load.begin(asked.sequence.fps)
+        self._load.begin(id, asked.sequence.fps)
         self._streams[id] = stream
         self._watch(id, stream)
         return stream

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,41 +22,45 @@ class LiveLoad:
     """Measures waiting in units of the time that the answered frames last: at 1, frames come as
     fast as they can be answered, and beyond that every stream falls behind without end.
 
-    `most` is what may be reached; `calls` how many liftings the machine carries out at once. One
-    event loop's.
+    `most` is what may be reached; so many as `always` are let in nevertheless, because one client
+    that sends faster than its frame rate looks like a machine that is behind; `calls` is how many
+    liftings the machine carries out at once. Streams are told apart by any name. One event loop's.
     """
 
-    def __init__(self, most: float, calls: int):
+    def __init__(self, most: float, always: int, calls: int):
         self.alone_s = 0.0  # what a frame takes while nothing else is under way
         self._most = most
+        self._always = always
         self._calls = calls
-        self._answered: deque[tuple[float, float, float]] = deque(maxlen=MOST_HELD)
-        self._begun: deque[tuple[float, float]] = deque(maxlen=MOST_HELD)
+        self._answered: deque[tuple[float, Hashable, float, float]] = deque(maxlen=MOST_HELD)
+        self._begun: deque[tuple[float, Hashable, float]] = deque(maxlen=MOST_HELD)
 
     @contextmanager
-    def answering(self, frames: int, fps: float) -> Iterator[None]:
+    def answering(self, stream: Hashable, frames: int, fps: float) -> Iterator[None]:
         """Around the work on a stream's next frames; work that fails is not counted."""
         start_s = time.monotonic()
         yield
         end_s = time.monotonic()
-        self._answered.append((end_s, (end_s - start_s) * fps / frames, frames / fps))
+        share = (end_s - start_s) * fps / frames
+        self._answered.append((end_s, stream, share, frames / fps))
 
-    def begin(self, fps: float) -> None:
-        """Let a stream in; raises Overloaded. The first one on an idle machine always is."""
+    def begin(self, stream: Hashable, fps: float) -> None:
+        """Let a stream in; raises Overloaded."""
         now_s = time.monotonic()
         load = self._with_another(fps, now_s)
-        if load > self._most and (self._answered or self._begun):
+        under_way = {name for _, name, *_ in (*self._answered, *self._begun)}
+        if load > self._most and len(under_way) >= self._always:
             raise Overloaded(
                 f"live answers would take {load:.0%} of the time between frames, and at most "
                 f"{self._most:.0%} keeps them in time; try again in {WINDOW_S:g} s",
                 int(WINDOW_S),
             )
-        self._begun.append((now_s, fps))
+        self._begun.append((now_s, stream, fps))
 
     def waiting(self) -> float:
         """What nine in ten frames of the last seconds stayed below; 0 where there were none."""
         _forget(self._answered, time.monotonic())
-        shares = [share for _, share, _ in self._answered]
+        shares = [share for _, _, share, _ in self._answered]
         return float(np.quantile(shares, QUANTILE)) if shares else 0.0
 
     def _with_another(self, fps: float, now_s: float) -> float:
@@ -64,8 +68,8 @@ class LiveLoad:
         who begin together would else all find the machine idle."""
         _forget(self._begun, now_s)
         measured = self.waiting()
-        streams = sum(lasted_s for _, _, lasted_s in self._answered) / WINDOW_S
-        newcomers = 1 + sum(other for _, other in self._begun) / fps
+        streams = sum(lasted_s for *_, lasted_s in self._answered) / WINDOW_S
+        newcomers = 1 + sum(other for *_, other in self._begun) / fps
         alone = measured or self.alone_s * fps
         return measured + GROWTH * alone * newcomers / max(streams, self._calls)
 

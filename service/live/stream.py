@@ -89,14 +89,14 @@ class _Conversation:
         opening = await self._opening()
         lifter = await asyncio.to_thread(self._service.lifters.get, opening.model)
         session = _session(opening, lifter)
-        self._service.live_load.begin(opening.fps)
+        self._service.live_load.begin(self, opening.fps)
         await self._send(ready_text(opening, lifter))
         dropped = self._service.telemetry.live_dropped.inc
         drops = opening.policy == "drop_oldest"
         outbox = Outbox(self._settings.live_queue, dropped if drops else None)
         async with _sending(outbox, self._send), aclosing(self._frames(opening, lifter)) as frames:
             async for span, people in frames:
-                with self._service.live_load.answering(len(span), opening.fps):
+                with self._service.live_load.answering(self, len(span), opening.fps):
                     found = await self._lift(session.push(span, people), lifter)
                 await self._answer(session.answer(found), outbox)
             found = await self._lift(session.flush(), lifter)
