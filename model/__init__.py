@@ -7,7 +7,7 @@ from model.detectors import Detector, Person, open_detector
 from model.detectors.downloads import cache_folder
 from model.detectors.installed import check_detector, installed_detectors
 from model.detectors.names import DETECTORS, DetectorName, read_name
-from model.devices import calls_at_once, why_no_gpu
+from model.devices import calls_at_once, find_devices, why_no_gpu
 from model.errors import (
     DetectorUnavailable,
     DeviceUnavailable,
@@ -150,6 +150,7 @@ __all__ = [
     "carry_out",
     "check_detector",
     "container_of",
+    "find_devices",
     "focal_or_assumed",
     "installed_detectors",
     "joint_angles",

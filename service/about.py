@@ -28,7 +28,7 @@ def version() -> str:
 def get_models(service: TheService) -> dict[str, Any]:
     """Every model here, what it says of itself, and which is the default."""
     models = [_describe(name, lifter) for name, lifter in service.lifters.all().items()]
-    return {"default": service.settings.model, "models": models}
+    return {"default": service.settings.default_model, "models": models}
 
 
 def _describe(name: str, lifter: Lifter | ModelFileError) -> dict[str, Any]:

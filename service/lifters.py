@@ -22,7 +22,7 @@ class Lifters:
     def get(self, name: str | None = None) -> Lifter:
         """The model of that name, or the default one; raises UnknownName, ModelFileError and
         DeviceUnavailable. Blocks while a model is loaded."""
-        name = self._settings.model if name is None else name
+        name = self._settings.default_model if name is None else name
         if name in self._loaded:
             return self._loaded[name]
         with self._lock:
@@ -39,7 +39,7 @@ class Lifters:
 
     async def loaded(self, name: str | None = None) -> Lifter:
         """What `get` gives; the event loop goes on while a model is loaded."""
-        if (name or self._settings.model) in self._loaded:
+        if (name or self._settings.default_model) in self._loaded:
             return self.get(name)
         return await asyncio.to_thread(self.get, name)
 

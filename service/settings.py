@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,12 +11,22 @@ from platformdirs import user_state_path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from model import TOKENS_A_PASS, GpuOptions, InvalidInput, cache_folder, read_name, weights_folder
+from model import (
+    TOKENS_A_PASS,
+    GpuOptions,
+    InvalidInput,
+    cache_folder,
+    find_devices,
+    known_models,
+    read_name,
+    weights_folder,
+)
 from service.errors import Fault, InvalidFields, invalid_fields
 
 MB = 1_000_000
 MEGAPIXEL = 1_000_000
 PREFIX = "POSELIFT_"
+CPU_MODEL, GPU_MODEL = "poseformer-27", "poseformer-81"
 OTHER_VARIABLES = frozenset({"POSELIFT_CACHE"})
 """Read elsewhere: model/detectors/downloads.py."""
 
@@ -70,8 +81,12 @@ class Settings(BaseSettings):
         Path, Field(description="Folder of *.onnx model files.", default_factory=weights_folder)
     ]
     model: Annotated[
-        str, Field(description="The model for requests that name none: a file of the folder.")
-    ] = "poseformer-27"
+        str | None,
+        Field(
+            description="The model for requests that name none: a file of the folder; none: "
+            f"{GPU_MODEL} on a GPU, {CPU_MODEL} elsewhere."
+        ),
+    ] = None
     detector: Annotated[
         str,
         Field(
@@ -248,6 +263,14 @@ class Settings(BaseSettings):
     @property
     def jobs_path(self) -> Path:
         return self.jobs_folder or user_state_path("poselift-jobs", appauthor=False)
+
+    @cached_property
+    def default_model(self) -> str:
+        """The model for requests that name none; raises DeviceUnavailable."""
+        if self.model is not None:
+            return self.model
+        on_gpu = find_devices(self.device)[0].is_gpu
+        return GPU_MODEL if on_gpu and GPU_MODEL in known_models(self.weights) else CPU_MODEL
 
     @property
     def gpu(self) -> GpuOptions:

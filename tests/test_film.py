@@ -15,7 +15,7 @@ FPS = 25
 FRAMES = 30
 FLASH_S = 0.6
 """When one picture is white, and a tone begins."""
-NOBODY = VideoResult(VideoInfo(64, 48, FPS, FRAMES, 1.2), ("d", "1"), ("m", "1"), (), (), {})
+NOBODY = VideoResult(VideoInfo(64, 48, FPS, FRAMES, 1.2), ("d", "1"), ("m", "1"), (), (), {}, None)
 
 
 def write_flash_and_tone(

@@ -34,7 +34,7 @@ PASSES = 10
 def shipped(trial: Trial) -> Iterator[Line]:
     """The default model, against its own graph as a whole."""
     settings = read_settings()
-    path = model_named(settings.model, settings.weights)
+    path = model_named(settings.default_model, settings.weights)
     lifter, sequence = Lifter.load(path), walk(trial.frames)
     whole = whole_graph(path)
     ways: dict[str, Way] = {

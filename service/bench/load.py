@@ -45,7 +45,7 @@ def load(trial: Trial) -> Iterator[str]:
     then bisected. At last a server as people run it is asked for twice what was held: all at once,
     and one after another."""
     settings = read_settings()
-    shipped = model_named(settings.model, settings.weights)
+    shipped = model_named(settings.default_model, settings.weights)
     models = [Path(shutil.copy(shipped, trial.folder)), *trial.files()]
     yield "| model | streams | first answer, p95 ms | frames sent / answered | refused |"
     yield "|---|---|---|---|---|"

@@ -21,7 +21,7 @@ CLOSE = 1.02
 def tune(settings: Settings, rounds: int) -> Iterator[str]:
     """Markdown lines: the cost of a window for each size of a call, and the best setting. CPU time
     of one thread; on a GPU, time on the wall."""
-    path = model_named(settings.model, settings.weights)
+    path = model_named(settings.default_model, settings.weights)
     lifter = Lifter.load(
         path,
         device=settings.device,
