@@ -52,7 +52,7 @@ from model.passes import (
     merge_passes,
     split_answers,
 )
-from model.pipeline import MAX_DETECT_EVERY, Progress, VideoOptions, lift_video
+from model.pipeline import Progress, lift_video
 from model.plot import PLOT_SUFFIXES, plot_motion, plot_suffix
 from model.render import render_overlay
 from model.repair import SwapRepair
@@ -73,6 +73,7 @@ from model.smoothing import SMOOTHINGS, OneEuro, smooth
 from model.steadiness import keypoint_jitter, limb_spread
 from model.streaming import LiftStream, Poses, StreamAnswers
 from model.tracker import Tracker
+from model.video_options import MAX_DETECT_EVERY, VideoOptions
 from model.whole_file import written_whole
 from model.window import Window, WindowStream
 from model.world import Room, placed, room_of, space_warnings

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +15,21 @@ from numpy.typing import NDArray
 
 from model.cleaning import Cleaned, Film, clean
 from model.detectors import Detector, open_detector
-from model.detectors.names import read_name
-from model.errors import InvalidInput, UnknownName
 from model.frames import Video, VideoInfo, open_video
-from model.lifter import Lifter, LiftOptions
+from model.lifter import Lifter
 from model.limbs import constant_limbs
 from model.long_lifting import lift_run
 from model.read_ahead import read_ahead
 from model.results import PersonMotion, VideoResult
 from model.root_track import focal_or_assumed, root_track
-from model.sequences import SPACES, Float32, KeypointSequence, PoseSequence
+from model.sequences import Float32, KeypointSequence, PoseSequence
 from model.sightings import MAX_BRIDGED_S, Frames, Track, leave_out_brief, split_at_gaps
-from model.smoothing import SMOOTHINGS, smooth
+from model.smoothing import smooth
 from model.steadiness import spread
 from model.tracker import Tracker
+from model.video_options import VideoOptions
 from model.world import room_of
 
-MAX_PEOPLE = 16
-MAX_DETECT_EVERY = 30
 PICTURES_AHEAD = 2
 """Decoded while the detector works; each may be large, and one is enough where its time is even."""
 UNEVEN = 0.25
@@ -46,57 +42,6 @@ STILL_SPREAD = 0.004
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage (detecting, lifting, drawing), the frames done, and how many there are
 where that is known. A frame is lifted once for each person in it."""
-
-
-@dataclass(frozen=True)
-class VideoOptions:
-    """How a video is worked on; the last four are LiftOptions'. Raises InvalidInput.
-
-    min_length: people seen for fewer seconds are left out. detect_every: the detector looks at
-    every n-th frame and the last; between them keypoints move on straight lines in time. repair:
-    exchange left and right back where the detector took one for the other. remove_outliers: a
-    keypoint that leaves its own path for a moment is put back on it. constant_limbs: limbs keep
-    their median lengths. space: of the poses, one of SPACES.
-    """
-
-    detector: str = "mediapipe"
-    max_people: int = 4
-    min_length: float = 0.0
-    smoothing: str = "butterworth"
-    detect_every: int = 1
-    repair: bool = True
-    remove_outliers: bool = False
-    constant_limbs: bool = False
-    space: str = "root"
-    readout: str = "centre"
-    flip: bool = False
-    focal_px: float | None = None
-    height_m: float | None = None
-
-    def __post_init__(self) -> None:
-        read_name(self.detector)
-        if self.smoothing not in SMOOTHINGS:
-            raise UnknownName("smoothing", self.smoothing, SMOOTHINGS)
-        if self.space not in SPACES:
-            raise UnknownName("space", self.space, SPACES)
-        if not 1 <= self.max_people <= MAX_PEOPLE:
-            raise InvalidInput(
-                f"max_people lies in 1..{MAX_PEOPLE}, got {self.max_people}", ("max_people",)
-            )
-        if not 1 <= self.detect_every <= MAX_DETECT_EVERY:
-            raise InvalidInput(
-                f"detect_every lies in 1..{MAX_DETECT_EVERY}, got {self.detect_every}",
-                ("detect_every",),
-            )
-        if not (isfinite(self.min_length) and self.min_length >= 0):
-            raise InvalidInput(
-                f"min_length is a number of seconds, 0 or more, got {self.min_length}",
-                ("min_length",),
-            )
-        self.lift_options()
-
-    def lift_options(self) -> LiftOptions:
-        return LiftOptions(self.readout, self.flip, self.focal_px, self.height_m)
 
 
 @dataclass

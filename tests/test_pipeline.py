@@ -16,11 +16,12 @@ from model.errors import InvalidInput, UnknownName
 from model.frames import open_video
 from model.joint_sets import COCO17
 from model.lifter import Lifter, LiftOptions
-from model.pipeline import Progress, VideoOptions, lift_video
+from model.pipeline import Progress, lift_video
 from model.results import PersonMotion, VideoResult
 from model.sequences import KeypointSequence, PoseSequence
 from model.skeleton import H36M17
 from model.smoothing import smooth
+from model.video_options import VideoOptions
 
 CLIPS = Path(__file__).resolve().parent / "clips"
 TWO = CLIPS / "two_people.mp4"
