@@ -164,7 +164,7 @@ def test_overlay_with_and_without_a_name(
     monkeypatch.chdir(tmp_path)
     one = replace(real_result, people=real_result.people[:1])
     monkeypatch.setattr(batch, "lift_video", lambda *_: one)
-    monkeypatch.setattr(batch, "render_overlay", lambda video, result, out, _: out.write_bytes(b""))
+    monkeypatch.setattr(batch, "render_overlay", lambda video, result, out, _: out.touch() or [])
     Path("out").mkdir()
     Path("one.mov").symlink_to(ONE)
     # a name may follow --overlay: what stands there is the video where there is no other
