@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from model.errors import NotAVideo, TooLarge, UnreadableVideo
 from model.sequences import MAX_FPS
+from model.stated_focal import stated_focal_px
 
 MAX_SIDE_PX = 16384
 MAX_PIXELS = 100_000_000
@@ -74,8 +75,8 @@ class Frame:
 
 class Video:
     """An open video. `info` is what the file declares; `start_s` the first frame's time on the
-    file's own clock, which its sound shares; `warnings`, and `times_s` of every frame from the
-    first, grow while it is read."""
+    file's own clock, which its sound shares; `focal_px` what its camera wrote of its lens, if it
+    did; `warnings`, and `times_s` of every frame from the first, grow while it is read."""
 
     def __init__(
         self,
@@ -83,8 +84,10 @@ class Video:
         decoded: Iterator[VideoFrame],
         warnings: list[str],
         start_s: float = 0.0,
+        focal_px: float | None = None,
     ):
         self.info = info
+        self.focal_px = focal_px
         self.start_s = start_s
         self.warnings = warnings
         self.times_s = array("d")
@@ -151,7 +154,9 @@ def open_video(path: Path) -> Iterator[Video]:
             if first is None:
                 raise UnreadableVideo("no frame of the video can be decoded")
             info = _declared(container, stream, first, warnings)
-            yield Video(info, chain([first], decoded), warnings, first.time or 0.0)
+            stated = {**stream.metadata, **container.metadata}
+            focal_px = stated_focal_px(stated, (info.width, info.height))
+            yield Video(info, chain([first], decoded), warnings, first.time or 0.0, focal_px)
 
 
 def container_of(start: bytes) -> str | None:

@@ -79,6 +79,9 @@ def lift_video(
         closing(open_detector(options.detector, places, lifter.device)) as detector,
     ):
         seen = _watch(video, detector, options, tell)
+    focal_from = "assumed" if options.focal_px is None else "given"
+    if options.focal_px is None and video.focal_px is not None:
+        options, focal_from = replace(options, focal_px=video.focal_px), "file"
     people = tuple(_lift_people(seen, lifter, options, tell))
     result = VideoResult(
         video=seen.film.info,
@@ -86,7 +89,7 @@ def lift_video(
         model=(lifter.name, lifter.version),
         people=people,
         warnings=(*video.warnings, *_warnings(seen, lifter, options)),
-        applied=_applied(seen.film.info, lifter, options),
+        applied={**_applied(seen.film.info, lifter, options), "focal_from": focal_from},
         room=room_of([(one.poses, one.root) for one in people]) if people else None,
     )
     return result.in_space(options.space)
@@ -256,7 +259,6 @@ def _applied(info: VideoInfo, lifter: Lifter, options: VideoOptions) -> dict[str
         + ", left/right swaps undone" * options.repair
         + ", outliers removed" * options.remove_outliers,
         "focal_px": _focal_px(info, options),
-        "focal_from": "assumed" if options.focal_px is None else "given",
         "height_m": lifter.info.height_m if options.height_m is None else options.height_m,
         "confidence_within_mm": lifter.info.confidence_within_mm,
     }

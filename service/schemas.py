@@ -44,7 +44,10 @@ Space = Annotated[
 ]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 FocalPx = Annotated[
-    Finite | None, Field(description="the camera's focal length, px; none: the longer side")
+    Finite | None,
+    Field(
+        description="the camera's focal length, px; none: what the video says, else its longer side"
+    ),
 ]
 HeightM = Annotated[
     Finite | None, Field(description="the person's standing height, m; none: the model's own")
