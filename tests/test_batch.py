@@ -272,7 +272,7 @@ def test_an_interruption_leaves_nothing_half_written(tmp_path: Path) -> None:
     again.write_bytes((CLIPS / "two_people.mp4").read_bytes())
     out = tmp_path / "out"
     process = subprocess.Popen(
-        [sys.executable, "-m", "service.cli", "video", str(ONE), str(again), "-o", str(out), *FAST],
+        [sys.executable, "-m", "service.cli", "video", str(ONE), str(again), "-o", str(out)],
         cwd=ROOT,
         env=os.environ | {"TMPDIR": str(tmp_path)},
         stderr=subprocess.PIPE,

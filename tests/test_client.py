@@ -209,6 +209,7 @@ def answering(*replies: Reply | None) -> Iterator[tuple[str, list[tuple[str, str
                 return
             status, headers, body = reply
             self.send_response(status)
+            self.send_header("connection", "close")  # else clients may ask on what is closed
             for name, value in ({"content-length": str(len(body))} | headers).items():
                 self.send_header(name, value)
             self.end_headers()

@@ -73,6 +73,7 @@ def test_the_poses_are_the_lifters_of_these_keypoints_filtered(
         "focal_from": "assumed",
         "space": "root",
         "height_m": lifter.info.height_m,
+        "confidence_within_mm": 100.0,
     }
     for person in two_people.people:
         expected = smooth(lifter.lift(person.keypoints), "butterworth")
