@@ -6,6 +6,7 @@ those of the overlay video.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,14 @@ Float64 = NDArray[np.float64]
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 USUAL_JOINTS = ("wrist", "ankle")
 USUAL_ANGLES = ("knee_flexion", "hip_flexion", "elbow_flexion", "trunk_lean")
-AXES = ("x (right)", "y (down)", "z (away)")
+DOWN = "y (down)"
+_CAMERA_AXES = ("x (right)", DOWN, "z (away)")
+AXES = {
+    "root": _CAMERA_AXES,
+    "camera": _CAMERA_AXES,
+    "world": ("x (right)", "y (up)", "z (towards)"),
+}
+FROM = {"root": "relative to the pelvis", "camera": "seen from the camera", "world": "in the room"}
 WIDTH_IN = 11.0
 ROW_IN = 2.1
 HEAD_IN = 0.9
@@ -81,7 +89,7 @@ def motion_figure(
     if not (joints or angles):
         joints, angles = USUAL_JOINTS, USUAL_ANGLES
     rows = [
-        *_rows("joint", joints, H36M17.joints, _joint_row),
+        *_rows("joint", joints, H36M17.joints, partial(_joint_row, AXES[_space(result)])),
         *_rows("angle", angles, ANGLES, _angle_row),
     ]
     return _figure(rows, shown, _heading(result))
@@ -122,11 +130,15 @@ def _base(name: str) -> str:
     return name.removeprefix("left_").removeprefix("right_")
 
 
-def _joint_row(base: str, names: list[str]) -> _Row:
+def _space(result: VideoResult) -> str:
+    return result.people[0].poses.space
+
+
+def _joint_row(axes: Sequence[str], base: str, names: list[str]) -> _Row:
     def curve(joint: int) -> Callable[[PersonMotion], Float64]:
         return lambda person: person.poses.xyz[:, joint].astype(np.float64)
 
-    return _Row(base, "m", AXES, {name: curve(H36M17.index(name)) for name in names})
+    return _Row(base, "m", axes, {name: curve(H36M17.index(name)) for name in names})
 
 
 def _angle_row(base: str, names: list[str]) -> _Row:
@@ -138,7 +150,7 @@ def _angle_row(base: str, names: list[str]) -> _Row:
 
 def _heading(result: VideoResult) -> str:
     name, version = result.model
-    return f"{name} {version}, {result.video.fps:.4g} frames/s; joints relative to the pelvis"
+    return f"{name} {version}, {result.video.fps:.4g} frames/s; joints {FROM[_space(result)]}"
 
 
 def _figure(rows: Sequence[_Row], people: Sequence[PersonMotion], heading: str) -> "Figure":
@@ -147,7 +159,7 @@ def _figure(rows: Sequence[_Row], people: Sequence[PersonMotion], heading: str) 
     figure = Figure(
         (WIDTH_IN, HEAD_IN + ROW_IN * len(rows)), facecolor=_of_1(BACKGROUND), layout="constrained"
     )
-    grid = figure.add_gridspec(len(rows), len(AXES))
+    grid = figure.add_gridspec(len(rows), len(_CAMERA_AXES))
     widths = [len(row.panels) for row in rows]
     timed = [n for n, width in enumerate(widths) if [width] != widths[n + 1 : n + 2]]
     legend: dict[str, Colour] = {}
@@ -160,7 +172,7 @@ def _figure(rows: Sequence[_Row], people: Sequence[PersonMotion], heading: str) 
             _style(axes, f"{row.title} {panel}".rstrip() + f", {row.unit}", place in timed)
             for person in people:
                 legend |= _draw_row(axes, row, column, person)
-            if panel == AXES[1]:
+            if panel == DOWN:
                 axes.invert_yaxis()
     _add_legend(figure, legend, heading)
     return figure

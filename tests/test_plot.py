@@ -67,6 +67,13 @@ def test_curves_are_the_joints_and_break_where_the_person_is_away(gappy: VideoRe
     assert figure.axes[1].yaxis_inverted()
 
 
+def test_in_the_room_up_is_up(real_result: VideoResult) -> None:
+    for space, title, turned in (("camera", "y (down)", True), ("world", "y (up)", False)):
+        axes = motion_figure(real_result.in_space(space), joints=["head"], people=[2]).axes[1]
+        assert axes.get_title("left") == f"head {title}, m"
+        assert axes.yaxis_inverted() is turned
+
+
 def test_an_angle_that_leaves_its_range_is_no_line_across_it(real_result: VideoResult) -> None:
     person = real_result.people[0]
     raised = np.repeat(person.poses.xyz[:1], 3, axis=0)

@@ -40,7 +40,7 @@ def _joined(parts: tuple[Poses, ...]) -> Poses:
     return Poses(np.concatenate([p.frames for p in parts]), np.concatenate([p.xyz for p in parts]))
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     frames=st.sampled_from([1, 3, 9, 27]),
     count=st.integers(1, 45),
