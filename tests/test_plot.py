@@ -71,7 +71,7 @@ def test_in_the_room_up_is_up(real_result: VideoResult) -> None:
     for space, title, turned in (("camera", "y (down)", True), ("world", "y (up)", False)):
         axes = motion_figure(real_result.in_space(space), joints=["head"], people=[2]).axes[1]
         assert axes.get_title("left") == f"head {title}, m"
-        assert axes.yaxis_inverted() is turned
+        assert axes.yaxis_inverted() == turned
 
 
 def test_an_angle_that_leaves_its_range_is_no_line_across_it(real_result: VideoResult) -> None:
