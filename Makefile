@@ -30,7 +30,7 @@ ifneq ($(shell [ -x $(BIN)/python ] && echo there),there)
 .PHONY: $(SERVE) $(EVERYTHING) $(MMPOSE)
 endif
 
-.PHONY: help run setup test test-long docker-test check soak detector-heavy mmpose test-mmpose clean
+.PHONY: help run setup test test-long docker-test check soak detector-heavy sample-weights mmpose test-mmpose clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,16 @@ check: $(EVERYTHING)  ## lint, format and types
 
 detector-heavy: $(SERVE)  ## fetch MediaPipe's heavy model, for POSELIFT_DETECTOR=mediapipe:heavy
 	@$(BIN)/python -m model.detectors.heavy $(ARGS)
+
+sample-weights: $(EVERYTHING)  ## make small weights from the motion in tests/data, and measure them (runs/sample)
+	@mkdir -p runs/sample
+	@$(BIN)/python -m service.cli import-motion tests/data/cmu -o runs/sample/motion.npz --split cmu16
+	@$(BIN)/python -m service.cli train runs/sample/motion.npz -o runs/sample/run.pt \
+		--validation runs/sample/motion_val.npz --windows 20000 \
+		--frames 9 --joint-width 8 --spatial-depth 1 --temporal-depth 2 --heads 4
+	@$(BIN)/python -m service.cli export runs/sample/run.pt -o runs/sample/sample.onnx \
+		--version 0.1.0 --validation runs/sample/motion_val.npz
+	@$(BIN)/python -m service.cli evaluate runs/sample/sample.onnx runs/sample/motion_val.npz
 
 mmpose: $(MMPOSE)  ## add MMPose, for POSELIFT_DETECTOR=mmpose (docs/detectors.md)
 

@@ -68,6 +68,7 @@ def test_every_line_of_the_table(
     assert len(figures) == count
 
 
+@pytest.mark.long
 def test_the_load_is_searched_for_and_then_refused(
     monkeypatch: pytest.MonkeyPatch, start_server: ServerStarter
 ) -> None:

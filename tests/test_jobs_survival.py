@@ -75,6 +75,7 @@ with open(sys.argv[2], "rb") as file:
 """
 
 
+@pytest.mark.long
 def test_a_video_that_outlasts_its_servers_ends_failed(tmp_path: Path) -> None:
     """An orderly stop answers who waits, and is no attempt; one attempt is allowed here."""
     settings = {"jobs_folder": tmp_path, "job_attempts": 1}

@@ -83,6 +83,7 @@ def test_killed_and_resumed_is_uninterrupted(recordings_file: Path, tmp_path: Pa
             torch.testing.assert_close(two[part][name], weights, rtol=0, atol=0)
 
 
+@pytest.mark.long
 def test_two_processes_are_one(recordings_file: Path, tmp_path: Path) -> None:
     small = "--frames 3 --joint-width 8 --heads 2 --spatial-depth 1 --temporal-depth 1"
     call = f"--windows 160 --batch 16 --drop-path 0 --accelerator cpu {small}".split()
