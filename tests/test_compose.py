@@ -76,7 +76,7 @@ def test_the_settings_are_settings_that_fit(monkeypatch: pytest.MonkeyPatch) -> 
         taken = Settings()
         known = {f"POSELIFT_{name.upper()}" for name in Settings.model_fields}
         assert given.keys() - known == {"POSELIFT_CACHE"}
-        assert (ROOT / "weights" / f"{taken.model}.onnx").is_file()
+        assert (ROOT / "weights" / f"{taken.default_model}.onnx").is_file()
         taken.check()
         monkeypatch.undo()
 
