@@ -211,3 +211,4 @@ class Streams:
     def _forget(self, id: str) -> None:
         del self._streams[id]
         self._timers.pop(id).cancel()
+        self._load.end(id)

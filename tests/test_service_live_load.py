@@ -80,3 +80,14 @@ def test_those_who_begin_together_are_counted(alone_s: float, fps: float, expect
     load = LiveLoad(most=1.4, always=2, calls=2)
     load.alone_s = alone_s
     assert begun(load, fps) == expected
+
+
+def test_streams_that_are_over_count_no_more() -> None:
+    load = LiveLoad(most=0.1, always=1, calls=1)
+    load.alone_s = 1.0
+    for stream in range(5):  # one after the other, on a machine that is too slow for any
+        load.begin(stream, 50)
+        with load.answering(stream, 1, 50):
+            pass
+        load.end(stream)
+    assert load.waiting() == 0

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,6 +57,11 @@ class LiveLoad:
             )
         self._begun.append((now_s, stream, fps))
 
+    def end(self, stream: Hashable) -> None:
+        """What a stream that is over took says nothing of those to come: it is forgotten."""
+        _keep(self._answered, lambda one: one[1] != stream)
+        _keep(self._begun, lambda one: one[1] != stream)
+
     def waiting(self) -> float:
         """What nine in ten frames of the last seconds stayed below; 0 where there were none."""
         _forget(self._answered, time.monotonic())
@@ -72,6 +77,12 @@ class LiveLoad:
         newcomers = 1 + sum(other for *_, other in self._begun) / fps
         alone = measured or self.alone_s * fps
         return measured + GROWTH * alone * newcomers / max(streams, self._calls)
+
+
+def _keep(held: deque[Any], wanted: Callable[[Any], bool]) -> None:
+    kept = [one for one in held if wanted(one)]
+    held.clear()
+    held.extend(kept)
 
 
 def _forget(held: deque[Any], now_s: float) -> None:

@@ -90,6 +90,12 @@ class _Conversation:
         lifter = await asyncio.to_thread(self._service.lifters.get, opening.model)
         session = _session(opening, lifter)
         self._service.live_load.begin(self, opening.fps)
+        try:
+            await self._lift_all(opening, lifter, session)
+        finally:
+            self._service.live_load.end(self)
+
+    async def _lift_all(self, opening: Opening, lifter: Lifter, session: LiveSession) -> None:
         await self._send(ready_text(opening, lifter))
         dropped = self._service.telemetry.live_dropped.inc
         drops = opening.policy == "drop_oldest"
