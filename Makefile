@@ -63,7 +63,7 @@ detector-heavy: $(SERVE)  ## fetch MediaPipe's heavy model, for POSELIFT_DETECTO
 
 sample-weights: $(EVERYTHING)  ## make small weights from the motion in tests/data, and measure them (runs/sample)
 	@mkdir -p runs/sample
-	@$(BIN)/python -m service.cli import-motion tests/data/cmu -o runs/sample/motion.npz --split cmu16
+	@$(BIN)/python -m service.cli import-motion tests/data/cmu_sample -o runs/sample/motion.npz --split cmu16
 	@$(BIN)/python -m service.cli train runs/sample/motion.npz -o runs/sample/run.pt \
 		--validation runs/sample/motion_val.npz --windows 20000 \
 		--frames 9 --joint-width 8 --spatial-depth 1 --temporal-depth 2 --heads 4
