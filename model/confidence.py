@@ -43,9 +43,8 @@ DECIMALS = 3
 @dataclass(frozen=True)
 class KindOfJoint:
     """bone_m: the usual length of the bone that ends there, at the model's body size; intercept:
-    log odds without any trouble; weights: what each signal takes off, 0 or
-    more for one of trouble; typical: the mean
-    of each signal, which stands in where a sequence is too short to have it."""
+    log odds without any trouble; weights: what each signal takes off, 0 or more for one of trouble;
+    typical: the mean of each signal, which stands in where a sequence is too short to have it."""
 
     bone_m: float
     intercept: float

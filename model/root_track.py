@@ -65,7 +65,7 @@ def root_positions(xyz: NDArray[np.floating[Any]], rays: Float64, weights: Float
     the frame's own median errors.
     """
     pose = np.asarray(xyz, np.float64)
-    roots = _solved(rays, pose[..., :2] - rays * pose[..., 2:], weights, 1.0)
+    roots = linear_roots(pose, rays, weights)
     for _ in range(STEPS):
         roots[:, 2] = np.clip(roots[:, 2], *DEPTH_M)
         placed = pose + roots[:, None]
@@ -75,6 +75,14 @@ def root_positions(xyz: NDArray[np.floating[Any]], rays: Float64, weights: Float
         roots += _solved(seen_at, seen_at - rays, trusted, depth)
     roots[:, 2] = np.clip(roots[:, 2], *DEPTH_M)
     return roots
+
+
+def linear_roots(xyz: NDArray[np.floating[Any]], rays: Float64, weights: Float64) -> Float64:
+    """As root_positions, near enough and without a step: X + t_x = r_x (Z + t_z), and likewise for
+    Y, in weighted least squares, so that joints count by their depth. A frame needs one weight
+    above 0."""
+    pose = np.asarray(xyz, np.float64)
+    return _solved(rays, pose[..., :2] - rays * pose[..., 2:], weights, 1.0)
 
 
 def _trust(error: Float64, weights: Float64) -> Float64:

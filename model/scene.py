@@ -19,8 +19,9 @@ from model.drawing import (
 )
 from model.results import VideoResult
 from model.skeleton import H36M17
-from model.staging import ANKLE_M, bodies_on_floor
+from model.staging import bodies_on_floor
 from model.turntable import Turntable, View
+from model.world import ANKLE_M
 
 Float64 = NDArray[np.float64]
 

@@ -8,13 +8,13 @@ alone, so that every door has the same.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from model.camera import MIN_SEEN, pixels_to_rays
+from model.root_track import linear_roots
 from model.sequences import Float32, KeypointSequence
 from model.skeleton import H36M17
 
@@ -132,31 +132,13 @@ def _reprojection(evidence: Evidence) -> Float64:
     keypoints = evidence.keypoints
     size = np.array(keypoints.image_size)
     rays = pixels_to_rays(keypoints.xy.astype(np.float64), size, evidence.focal_px)
-    place = _place(evidence.xyz, rays, keypoints.confidence + 1e-6 * evidence.seen)
-    xyz = evidence.xyz + place[:, None]
+    weights = keypoints.confidence + 1e-6 * evidence.seen
+    known = evidence.seen.any(axis=1)
+    xyz = evidence.xyz.astype(np.float64)
+    xyz[known] += linear_roots(xyz[known], rays[known], weights[known])[:, None]
     off = np.linalg.norm(xyz[..., :2] / np.maximum(xyz[..., 2:], NEAREST_M) - rays, axis=-1)
     share = off * evidence.seen * evidence.focal_px / evidence.body_px[:, None]
     return evidence.bell(np.log1p(np.minimum(share, 5) / 0.03), SLOW_S)
-
-
-def _place(xyz: Float32, rays: Float64, weight: Any) -> Float64:
-    """Where in camera space the root lies (T, 3): the linear least squares of X + tx = rx (Z + tz)
-    and Y + ty = ry (Z + tz) over the joints."""
-    x, y, z = np.moveaxis(xyz.astype(np.float64), -1, 0)
-    rx, ry = rays[..., 0], rays[..., 1]
-    ex, ey = rx * z - x, ry * z - y
-    nothing = np.zeros(len(xyz))
-    w, wx, wy, wr = (
-        (weight * part).sum(axis=1) for part in (np.ones_like(rx), rx, ry, rx**2 + ry**2)
-    )
-    normal = np.array([[w, nothing, -wx], [nothing, w, -wy], [-wx, -wy, wr]]).transpose(2, 0, 1)
-    right = [weight * ex, weight * ey, -weight * (rx * ex + ry * ey)]
-    # where nothing is seen every place is as good
-    normal += 1e-9 * np.maximum(w + wr, 1)[:, None, None] * np.eye(3)
-    place: Float64 = np.linalg.solve(
-        normal, np.stack([r.sum(axis=1) for r in right], -1)[..., None]
-    )
-    return place[..., 0]
 
 
 def _far(evidence: Evidence) -> Float64:

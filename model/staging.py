@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from model.results import PersonMotion, VideoResult
 from model.skeleton import H36M17
+from model.world import ANKLE_M
 
 Float64 = NDArray[np.float64]
 
 SPACING_M = 1.4
-ANKLE_M = 0.045
-"""How high the ankle of a foot on the floor is."""
 MAX_TILT_DEG = 50.0
 """A mean body axis further from upright than this says nothing about the camera."""
 

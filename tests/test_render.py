@@ -15,8 +15,9 @@ from model.results import PersonMotion, VideoResult
 from model.scene import Scene
 from model.sequences import KeypointSequence, PoseSequence
 from model.skeleton import H36M17
-from model.staging import ANKLE_M, bodies_on_floor, side_by_side, upright_turn
+from model.staging import bodies_on_floor, side_by_side, upright_turn
 from model.turntable import TURN_S, Turntable
+from model.world import ANKLE_M
 
 CLIPS = Path(__file__).resolve().parent / "clips"
 ONE = CLIPS / "one_person.mp4"
