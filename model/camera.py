@@ -6,7 +6,8 @@ takes NumPy arrays or torch tensors, because training simulates its cameras thro
 A frame's input depends on that frame alone (and, where too little of the person is seen, on the
 last box before it), never on the window it is in: that is what lets a stream encode each frame
 once. Only element-wise operations are used, so that the result is the same bits however many
-frames are prepared at once.
+frames are prepared at once. A live frame waits for each of them, so they are few, and methods of
+the arrays, which take half as long as the namespace's functions.
 """
 
 from dataclasses import dataclass
@@ -69,13 +70,18 @@ def rotation_to(ray: Array) -> Array:
     Rodrigues' formula for the unit vector d = (a, b, c) and the axis z, with k = 1 / (1 + c).
     """
     xp = array_api_compat.array_namespace(ray)
-    x, y = ray[..., 0], ray[..., 1]
-    length = xp.sqrt(x * x + y * y + 1)
-    a, b, c = x / length, y / length, 1 / length
-    k = 1 / (1 + c)
-    across = -a * b * k
-    rows = [1 - a * a * k, across, -a, across, 1 - b * b * k, -b, a, b, c]
-    return xp.reshape(xp.stack(rows, axis=-1), (*x.shape, 3, 3))
+    square = ray * ray
+    length = xp.sqrt(square[..., 0] + square[..., 1] + 1)
+    ab, c = ray / length[..., None], 1 / length
+    kab = ab / (1 + c)[..., None]
+    rotation = _empty_like(xp, ray, (*c.shape, 3, 3))
+    rotation[..., :2, :2] = -kab[..., None] * ab[..., None, :]
+    rotation[..., :2, 2] = -ab
+    rotation[..., 2, :2] = ab
+    rotation[..., 2, 2] = c
+    rotation[..., 0, 0] += 1
+    rotation[..., 1, 1] += 1
+    return rotation
 
 
 def turn(xyz: Array, rotation: Array) -> Array:
@@ -91,12 +97,9 @@ def turn_back(xyz: Array, rotation: Array) -> Array:
 
 def turn_rays(rays: Array, rotation: Array) -> Array:
     """Rays (..., J, 2) as the turned camera sees them."""
-    xp = array_api_compat.array_namespace(rays)
-    x, y = rays[..., 0], rays[..., 1]
-    r = rotation[..., None, :, :]
-    turned = [r[..., i, 0] * x + r[..., i, 1] * y + r[..., i, 2] for i in range(3)]
-    depth = xp.where(turned[2] > MIN_DEPTH, turned[2], MIN_DEPTH)
-    return xp.stack([turned[0] / depth, turned[1] / depth], axis=-1)
+    parts = rotation[..., None, :, :2] * rays[..., None, :]  # (..., J, 3, 2)
+    turned = parts[..., 0] + parts[..., 1] + rotation[..., None, :, 2]
+    return turned[..., :2] / turned[..., 2:].clip(MIN_DEPTH)
 
 
 def whole_picture(image_size: Array, focal_px: Array) -> Box:
@@ -113,25 +116,28 @@ def person_input(rays: Array, score: Array, before: Box) -> PersonInput:
     frame before the first one (...). A frame with fewer than four joints keeps the last box.
     """
     xp = array_api_compat.array_namespace(rays)
-    rays = rays.clip(-MAX_RAY, MAX_RAY)  # xp.clip takes as long as all of rotation_to
+    rays = rays.clip(-MAX_RAY, MAX_RAY)
     seen = score > 0
-    source = _newest(xp, seen.sum(-1) >= MIN_SEEN)
+    # asked where it is cheap, which it is not on a GPU: then nothing has to be left out
+    whole = not array_api_compat.is_torch_array(seen) and bool(seen.all())
+    source = None if whole else _newest(xp, seen.sum(-1) >= MIN_SEEN)
+    mask = None if whole else seen[..., None]
 
-    low, high = _bounds(xp, rays, seen)
+    low, high = _bounds(xp, rays, mask)
     middle = _carry(xp, (low + high) / 2, before.middle, source)
     rotation = rotation_to(middle)
     turned = turn_rays(rays, rotation)
-    low, high = _bounds(xp, turned, seen)
-    half = xp.max(high - low, axis=-1) / 2
-    half = xp.where(half > MIN_HALF_SIZE, half, MIN_HALF_SIZE)
+    low, high = _bounds(xp, turned, mask)
+    half = (_greatest(high - low, -1) / 2).clip(MIN_HALF_SIZE)
     half = _carry(xp, half, before.half_size, source)
 
-    xy = xp.where(seen[..., None], turned / half[..., None, None], 0.0)
+    channels = _empty_like(xp, rays, (*score.shape, PERSON_CHANNELS))
+    xy = turned / half[..., None, None]
+    channels[..., :2] = xy if mask is None else xp.where(mask, xy, 0.0)
+    channels[..., 2] = score
+    channels[..., 3:5] = rotation[..., None, 2, :2]
     # float64, because the last bit of a float32 logarithm depends on the vector unit's lanes
-    log_half = xp.astype(xp.log(xp.astype(half, xp.float64)), half.dtype)
-    frame = xp.stack([rotation[..., 2, 0], rotation[..., 2, 1], log_half], axis=-1)
-    frame = xp.broadcast_to(frame[..., None, :], (*xy.shape[:-1], 3))
-    channels = xp.concat([xy, score[..., None], frame], axis=-1)
+    channels[..., 5] = xp.log(xp.astype(half, xp.float64))[..., None]
     return PersonInput(channels, rotation, Box(middle, half))
 
 
@@ -183,16 +189,30 @@ def mirror_input(channels: Array) -> Array:
     return xp.concat([swapped[..., :3], -swapped[..., 3:4], swapped[..., 4:]], axis=-1)
 
 
-def _bounds(xp: Any, points: Array, seen: Array) -> tuple[Array, Array]:
-    """Least and greatest coordinates (..., 2) of the seen joints; of none, anything finite."""
-    mask = seen[..., None]
-    low = xp.min(xp.where(mask, points, _FAR), axis=-2)
-    return low, xp.max(xp.where(mask, points, -_FAR), axis=-2)
+def _empty_like(xp: Any, other: Array, shape: tuple[int, ...]) -> Array:
+    return xp.empty(shape, dtype=other.dtype, device=array_api_compat.device(other))
+
+
+def _bounds(xp: Any, points: Array, mask: Array | None) -> tuple[Array, Array]:
+    """Least and greatest coordinates (..., 2) of the joints in the mask (..., 1), None being all;
+    of none, anything finite."""
+    if mask is None:
+        return _least(points, -2), _greatest(points, -2)
+    low = _least(xp.where(mask, points, _FAR), -2)
+    return low, _greatest(xp.where(mask, points, -_FAR), -2)
+
+
+def _least(values: Array, axis: int) -> Array:
+    return values.amin(axis) if array_api_compat.is_torch_array(values) else values.min(axis)
+
+
+def _greatest(values: Array, axis: int) -> Array:
+    return values.amax(axis) if array_api_compat.is_torch_array(values) else values.max(axis)
 
 
 def _newest(xp: Any, flags: Array) -> Array | None:
     """For each frame (..., T) the newest frame up to it whose flag is set, or -1; None where that
-    is each frame itself, as far as asking is cheap, which it is not on a GPU."""
+    is each frame itself, as far as asking is cheap."""
     frames = xp.arange(flags.shape[-1], device=array_api_compat.device(flags))
     if array_api_compat.is_torch_array(flags):
         return xp.where(flags, frames, -1).cummax(-1).values

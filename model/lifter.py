@@ -2,7 +2,8 @@
 
 A frame's spatial features do not depend on its neighbours, so the file's one graph is cut in memory
 into its spatial and its temporal half: each frame is encoded once, and windows are gathered from
-the features. A Lifter holds no state of any sequence and is shared by threads.
+what that gave, a row for each frame (its features). A Lifter holds no state of any sequence and is
+shared by threads.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
 from onnx.utils import Extractor
 
 from model.camera import (
@@ -26,7 +28,7 @@ from model.camera import (
 )
 from model.devices import Device, find_devices
 from model.errors import InvalidInput
-from model.model_files import FRAME_FEATURES, FRAME_JOINTS, ModelInfo, read_model
+from model.model_files import FRAME_FEATURES, FRAME_JOINTS, FRAME_ROWS, ModelInfo, read_model
 from model.passes import (
     TOKENS_A_PASS,
     Encode,
@@ -143,9 +145,7 @@ class Lifter:
         devices = find_devices(device)
         model, info = read_model(Path(path))
         convert = precision == "float16" and info.precision == "float32"
-        cut = Extractor(model)
-        spatial = cut.extract_model([FRAME_JOINTS], [FRAME_FEATURES])
-        temporal = cut.extract_model([FRAME_FEATURES], list(info.readouts))
+        spatial, temporal = halves(model, info, devices[0])
         if convert:
             info = replace(info, precision=precision)
             spatial, temporal = in_float16(spatial), in_float16(temporal)
@@ -269,6 +269,18 @@ class Lifter:
         if height_m is None or self.info.height_m is None:
             return turned
         return turned * np.float32(height_m / self.info.height_m)
+
+
+def halves(
+    model: onnx.ModelProto, info: ModelInfo, device: Device
+) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """The graph cut where the frames of a window meet. To a GPU every window is copied, and there a
+    row of the features alone is a quarter as long, while computing the rest anew costs nothing."""
+    tensors = {name for node in model.graph.node for name in node.output}
+    late = FRAME_ROWS in tensors and not device.is_gpu
+    seam, cut = FRAME_ROWS if late else FRAME_FEATURES, Extractor(model)
+    spatial = cut.extract_model([FRAME_JOINTS], [seam])
+    return spatial, cut.extract_model([seam], list(info.readouts))
 
 
 def _prepare_image(sequence: KeypointSequence, size: Float32, state: InputState) -> Prepared:

@@ -23,7 +23,10 @@ FPS_MARGIN = 0.1
 FRAME_JOINTS = "frame_joints"
 """The tensor (N, 17, C) before the spatial half, N = windows x frames."""
 FRAME_FEATURES = "frame_features"
-"""The tensor (N, D) between the two halves."""
+"""The tensor (N, D) behind the spatial half."""
+FRAME_ROWS = "frame_rows"
+"""The last tensor (N, ..) in which frames are apart: the features, and what the temporal half makes
+of each frame by itself. Absent from the files of exporters that arranged nothing."""
 
 _CHANNELS = {"person": PERSON_CHANNELS, "image": IMAGE_CHANNELS}
 

@@ -45,6 +45,7 @@ class Readouts(NamedTuple):
     dense: Float32 | None
 
 
+Frames = NDArray[np.int64]
 Pass = Encode | Decode
 Result = TypeVar("Result")
 Lifting = Generator[Pass, Any, Result]
@@ -84,39 +85,61 @@ def encode(inputs: Float32, tokens: int = TOKENS_A_PASS) -> Lifting[Float32]:
     parts = []
     for start in range(0, len(inputs), tokens):
         parts.append((yield Encode(inputs[start : start + tokens])))
-    return np.concatenate(parts)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def lift_centre(inputs: Float32, window: Window, tokens: int = TOKENS_A_PASS) -> Lifting[Float32]:
     """Frames (T, 17, C) -> poses (T, 17, 3): a window for each, answered at its centre."""
-    features = yield from encode(inputs, tokens)
-    parts = []
-    for centres in _chunks(np.arange(len(features)), window, tokens):
-        found: Readouts = yield Decode(window.over(features, centres))
-        parts.append(found.centre[:, 0])
-    return np.concatenate(parts)
+    poses = np.empty((len(inputs), 17, 3), np.float32)
+
+    def take(centres: Frames, found: Readouts) -> None:
+        poses[centres] = found.centre[:, 0]
+
+    yield from _decode_around(np.arange(len(inputs)), inputs, window, tokens, take)
+    return poses
 
 
 def lift_dense(inputs: Float32, window: Window, tokens: int = TOKENS_A_PASS) -> Lifting[Float32]:
     """Frames (T, 17, C) -> poses (T, 17, 3): windows of which each overlaps the next by a third or
     more, every frame of each blended with weights that fall smoothly towards its ends, so that no
     seam shows."""
-    features = yield from encode(inputs, tokens)
-    half, frames = window.past, len(features)
+    half, frames = window.past, len(inputs)
     weights = np.hanning(window.length + 2)[1:-1].astype(np.float32)[:, None, None]
     total = np.zeros((frames + 2 * half, 17, 3), np.float32)
     weight = np.zeros((frames + 2 * half, 1, 1), np.float32)
-    for centres in _chunks(_dense_centres(frames, window), window, tokens):
-        found: Readouts = yield Decode(window.over(features, centres))
+
+    def take(centres: Frames, found: Readouts) -> None:
         assert found.dense is not None
         for centre, poses in zip(centres, found.dense, strict=True):
             total[centre : centre + window.length] += poses * weights
             weight[centre : centre + window.length] += weights
+
+    yield from _decode_around(_dense_centres(frames, window), inputs, window, tokens, take)
     inside = slice(half, half + frames)
     return total[inside] / weight[inside]
 
 
-def _dense_centres(frames: int, window: Window) -> NDArray[np.int64]:
+def _decode_around(
+    centres: Frames,
+    inputs: Float32,
+    window: Window,
+    tokens: int,
+    take: Callable[[Frames, Readouts], None],
+) -> Lifting[None]:
+    """The windows around these frames, in order, as many a pass as fit; each frame is encoded once,
+    when it is needed, and forgotten after its last window."""
+    first, features = 0, np.empty((0, 0), np.float32)
+    for some in _chunks(centres, window, tokens):
+        while (end := first + len(features)) < min(some[-1] + window.future + 1, len(inputs)):
+            more: Float32 = yield Encode(inputs[end : end + tokens])
+            features = np.concatenate([features, more]) if len(features) else more
+        passed = max(0, some[0] - window.past - first)
+        first, features = first + passed, features[passed:]
+        found: Readouts = yield Decode(window.over(features, some - first))
+        take(some, found)
+
+
+def _dense_centres(frames: int, window: Window) -> Frames:
     """As few windows as cover all frames, evenly spaced; of a shorter sequence, one."""
     beyond = frames - window.length
     if beyond <= 0:
@@ -125,7 +148,7 @@ def _dense_centres(frames: int, window: Window) -> NDArray[np.int64]:
     return window.past + np.arange(hops + 1) * beyond // hops
 
 
-def _chunks(rows: NDArray[np.int64], window: Window, tokens: int) -> Iterator[NDArray[np.int64]]:
+def _chunks(rows: Frames, window: Window, tokens: int) -> Iterator[Frames]:
     """The rows, as many at a time as one pass takes windows."""
     step = max(1, tokens // window.length)
     for start in range(0, len(rows), step):

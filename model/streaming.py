@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.camera import mirror_input, mirror_pose
 from model.errors import InvalidInput
@@ -11,14 +10,15 @@ from model.lifter import InputState, Lifter, LiftOptions
 from model.passes import Decode, Lifting, Readouts, encode
 from model.sequences import Float32, KeypointSequence
 
-Frames = NDArray[np.int64]
-
 
 class Poses(NamedTuple):
-    """frames (n,), counted from the stream's first; xyz (n, 17, 3) m, camera axes."""
+    """n frames, counted from the stream's first; xyz (n, 17, 3) m, camera axes."""
 
-    frames: Frames
+    frames: range
     xyz: Float32
+
+
+NOBODY = Poses(range(0), np.empty((0, 17, 3), np.float32))
 
 
 class StreamAnswers(NamedTuple):
@@ -70,8 +70,8 @@ class LiftStream:
         """Take the next frames; the answers are those that they make possible."""
         prepared = self._lifter.prepare(sequence.to_h36m17(), self._options.focal_px, self._state)
         self._state = prepared.state
-        ends = np.arange(self._pushed, self._pushed + len(sequence))
-        self._pushed += len(sequence)
+        ends = range(self._pushed, self._pushed + len(sequence))
+        self._pushed = ends.stop
         rotations = np.concatenate([self._rotations, prepared.rotation])
         self._rotations = rotations
         windows = []
@@ -80,44 +80,55 @@ class LiftStream:
             features = yield from encode(inputs, self._lifter.tokens_a_pass)
             windows.append(stream.push(features))
         answers = yield from self._answer(ends, windows)
-        self._rotations = rotations[-self._lifter.frames :].copy()
+        self._rotations = rotations[-self._lifter.frames :]
         return answers
 
     def flush(self) -> Lifting[StreamAnswers]:
         """The answers still owed, the last frame repeated; then the stream is as new."""
-        ends = np.arange(self._pushed, self._pushed + self._lifter.window.future)
+        ends = range(self._pushed, self._pushed + self._lifter.window.future)
         windows = [stream.flush() for stream in self._windows] if self._pushed else []
         answers = yield from self._answer(ends, windows)
         self._begin()
         return answers
 
-    def _answer(self, ends: Frames, windows: list[Float32]) -> Lifting[StreamAnswers]:
+    def _answer(self, ends: range, windows: list[Float32]) -> Lifting[StreamAnswers]:
         """What the windows that end at these frames say; for each side of the picture its own."""
-        final = ends - self._lifter.window.future
-        early = ends - (0 if self._lookahead is None else self._lookahead)
-        has_final = (final >= 0) & (final < self._pushed)
-        has_early = (early >= 0) & (early < self._pushed) & (self._lookahead is not None)
-        rows = np.flatnonzero(has_final | has_early)
-        centre, dense = yield from self._decode([side[rows] for side in windows])
+        future, ahead = self._lifter.window.future, self._lookahead
+        final = self._answering(ends, future)
+        early = range(0) if ahead is None else self._answering(ends, ahead)
+        asked = sorted({*final, *early})
+        centre, dense = yield from self._decode(windows, [end - ends.start for end in asked])
         return StreamAnswers(
-            self._finish(final[rows], centre, has_final[rows]),
-            self._finish(early[rows], dense, has_early[rows]),
+            self._finish(final, future, centre, asked),
+            self._finish(early, ahead or 0, dense, asked),
         )
 
-    def _decode(self, sides: list[Float32]) -> Lifting[tuple[Float32, Float32]]:
-        """Windows (n, f, D) -> twice (n, 17, 3): the centre, and the frame answered early."""
-        if not (sides and len(sides[0])):
-            nobody = np.empty((0, 17, 3), np.float32)
-            return nobody, nobody
-        parts, windows = [], np.concatenate(sides)
-        step = max(1, self._lifter.tokens_a_pass // self._lifter.frames)
-        for start in range(0, len(windows), step):
-            found: Readouts = yield Decode(windows[start : start + step])
+    def _answering(self, ends: range, delay: int) -> range:
+        """Those of the ends that come so many frames after a frame of the stream."""
+        return range(max(ends.start, delay), min(ends.stop, self._pushed + delay))
+
+    def _decode(self, sides: list[Float32], rows: list[int]) -> Lifting[tuple[Float32, Float32]]:
+        """Some of the windows (n, f, D) -> twice (len(rows), 17, 3): the centre, and the frame
+        answered early."""
+        parts = [(NOBODY.xyz, NOBODY.xyz)]
+        step = max(1, self._lifter.tokens_a_pass // (self._lifter.frames * len(self._windows)))
+        for start in range(0, len(rows), step):
+            wanted = [_picked(side, rows[start : start + step]) for side in sides]
+            found: Readouts = yield Decode(
+                wanted[0] if len(wanted) == 1 else np.concatenate(wanted)
+            )
             parts.append(self._read(found))
-        centre, dense = (
-            self._both_sides(np.concatenate(part)) for part in zip(*parts, strict=True)
-        )
+        if len(parts) <= 2:
+            return parts[-1]
+        centre, dense = map(np.concatenate, zip(*parts, strict=True))
         return centre, dense
+
+    def _read(self, found: Readouts) -> tuple[Float32, Float32]:
+        centre = self._both_sides(found.centre[:, 0])
+        if self._lookahead is None:
+            return centre, centre
+        assert found.dense is not None
+        return centre, self._both_sides(found.dense[:, -1 - self._lookahead])
 
     def _both_sides(self, xyz: Float32) -> Float32:
         if not self._options.flip:
@@ -125,14 +136,19 @@ class LiftStream:
         plain, mirrored = np.split(xyz, 2)
         return (plain + mirror_pose(mirrored)) / 2
 
-    def _read(self, found: Readouts) -> tuple[Float32, Float32]:
-        centre = found.centre[:, 0]
-        if self._lookahead is None:
-            return centre, centre
-        assert found.dense is not None
-        return centre, found.dense[:, -1 - self._lookahead]
-
-    def _finish(self, frames: Frames, xyz: Float32, wanted: NDArray[np.bool_]) -> Poses:
-        frames, xyz = frames[wanted], xyz[wanted]
-        rotations = self._rotations[frames - (self._pushed - len(self._rotations))]
+    def _finish(self, ends: range, delay: int, xyz: Float32, asked: list[int]) -> Poses:
+        """The poses so many frames before these ends, among those of all that was asked."""
+        if not ends:
+            return NOBODY
+        frames = range(ends.start - delay, ends.stop - delay)
+        known = self._pushed - len(self._rotations)
+        rotations = self._rotations[frames.start - known : frames.stop - known]
+        at = asked.index(ends.start)
+        xyz = xyz[at : at + len(frames)]
         return Poses(frames, self._lifter.finish(xyz, rotations, self._options.height_m))
+
+
+def _picked(windows: Float32, rows: list[int]) -> Float32:
+    """Rows in a row are a view, not a copy; at the end of a short stream they may not be."""
+    first, last = rows[0], rows[-1]
+    return windows[first : last + 1] if last - first < len(rows) else windows[rows]

@@ -88,7 +88,7 @@ class Stream:
         warned: list[str],
     ) -> LiftResult:
         """`keypoints` are those of frame `first` and the following."""
-        frames = np.concatenate([poses.frames for poses in found])
+        frames = np.array([frame for poses in found for frame in poses.frames], np.int64)
         xyz = [poses.xyz for poses in found]
         if self._filters:
             xyz = [one.push(part) for one, part in zip(self._filters, xyz, strict=True)]

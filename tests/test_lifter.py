@@ -16,6 +16,7 @@ from model import (
     H36M17,
     TOKENS_A_PASS,
     DeviceUnavailable,
+    Encode,
     InvalidInput,
     KeypointSequence,
     Lifter,
@@ -143,6 +144,27 @@ def test_no_pass_is_larger_than_is_fast(tiny: Lifter) -> None:
     carry_out(tiny.lifting(person(500), LiftOptions(flip=True)), run)
     assert max(sizes) <= TOKENS_A_PASS
     assert sum(sizes) == 2 * (500 + 500 * tiny.frames)
+
+
+@pytest.mark.parametrize("readout", ["centre", "dense"])
+def test_a_long_sequence_is_encoded_as_it_is_needed(tiny: Lifter, readout: str) -> None:
+    """Each frame once, and never many more than the windows have come to."""
+    ahead, most = 0, 0
+
+    def run(wanted: Pass) -> object:
+        nonlocal ahead, most
+        found = tiny.run_pass(wanted)
+        if isinstance(wanted, Encode):
+            ahead += wanted.tokens
+        elif readout == "centre":
+            ahead -= len(wanted.windows)
+        else:
+            ahead -= len(wanted.windows) * (tiny.frames - tiny.frames // 3)
+        most = max(most, ahead)
+        return found
+
+    carry_out(tiny.lifting(person(3000), LiftOptions(readout)), run)
+    assert most <= 2 * TOKENS_A_PASS
 
 
 @pytest.mark.parametrize(

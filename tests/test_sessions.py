@@ -11,12 +11,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx.utils import Extractor
 
 from model import GpuOptions, InvalidInput, Lifter, LiftOptions, VideoResult
 from model.devices import CPU, Device
 from model.host_memory import HostBuffer
-from model.model_files import FRAME_FEATURES, FRAME_JOINTS, read_model
+from model.lifter import halves
+from model.model_files import read_model
 from model.precision import in_float16
 from model.sessions import Bound, Copies, Halves, SessionSettings
 
@@ -39,17 +39,7 @@ def lifter(weights_file: Path) -> Lifter:
 
 
 @pytest.fixture(scope="module")
-def halves(weights_file: Path) -> list[onnx.ModelProto]:
-    model, info = read_model(weights_file)
-    cut = Extractor(model)
-    return [
-        cut.extract_model([FRAME_JOINTS], [FRAME_FEATURES]),
-        cut.extract_model([FRAME_FEATURES], list(info.readouts)),
-    ]
-
-
-@pytest.fixture(scope="module")
-def on_two(lifter: Lifter, halves: list[onnx.ModelProto]) -> Lifter:
+def on_two(lifter: Lifter, weights_file: Path) -> Lifter:
     """As on two GPUs: two copies, each bound, each for one thread at a time; the CPU computes."""
 
     def bound(half: onnx.ModelProto, rows: int) -> Bound:
@@ -58,7 +48,8 @@ def on_two(lifter: Lifter, halves: list[onnx.ModelProto]) -> Lifter:
         session = onnxruntime.InferenceSession(half.SerializeToString(), options)
         return Bound(session, CPU, rows)
 
-    copies = [Halves(bound(halves[0], 1), bound(halves[1], lifter.frames)) for _ in range(2)]
+    spatial, temporal = halves(*read_model(weights_file), CPU)
+    copies = [Halves(bound(spatial, 1), bound(temporal, lifter.frames)) for _ in range(2)]
     return Lifter(lifter.info, Copies(copies, exclusive=True), [Device("cuda", k) for k in (0, 1)])
 
 
@@ -141,8 +132,8 @@ def test_float16_is_within_a_millimetre(
             assert np.abs(found - exact).max() > 0
 
 
-def test_float16_computes_the_products_in_float16(halves: list[onnx.ModelProto]) -> None:
-    for half in halves:
+def test_float16_computes_the_products_in_float16(weights_file: Path) -> None:
+    for half in halves(*read_model(weights_file), Device("cuda")):
         graph = onnx.shape_inference.infer_shapes(in_float16(half), strict_mode=False).graph
         types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
         found = {node.op_type: types.get(node.output[0]) for node in graph.node}
@@ -157,15 +148,16 @@ def test_no_such_precision(weights_file: Path) -> None:
         Lifter.load(weights_file, precision="int4")
 
 
-def test_what_gpus_are_told(halves: list[onnx.ModelProto], tmp_path: Path) -> None:
+def test_what_gpus_are_told(weights_file: Path, tmp_path: Path) -> None:
+    spatial_half, temporal_half = halves(*read_model(weights_file), Device("cuda"))
     settings = SessionSettings(1, 216, True, GpuOptions(memory_mb=512, engine_cache=tmp_path))
-    assert settings.provider_options(halves[0], CPU, 1) == {}
-    cuda = settings.provider_options(halves[0], Device("cuda"), 1)
+    assert settings.provider_options(spatial_half, CPU, 1) == {}
+    cuda = settings.provider_options(spatial_half, Device("cuda"), 1)
     assert cuda["gpu_mem_limit"] == "256000000"
-    spatial = settings.provider_options(halves[0], Device("tensorrt"), 1)
+    spatial = settings.provider_options(spatial_half, Device("tensorrt"), 1)
     assert spatial["trt_profile_min_shapes"] == "frame_joints:1x17x6"
     assert spatial["trt_profile_max_shapes"] == "frame_joints:216x17x6"
-    temporal = settings.provider_options(halves[1], Device("tensorrt"), 27)
+    temporal = settings.provider_options(temporal_half, Device("tensorrt"), 27)
     assert temporal["trt_profile_min_shapes"] == "frame_features:27x272"
     assert temporal["trt_profile_max_shapes"] == "frame_features:216x272"
     folders = {one["trt_engine_cache_path"] for one in (spatial, temporal)}

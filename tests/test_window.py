@@ -55,6 +55,23 @@ def test_two_interleaved_streams_are_each_alone(rng: np.random.Generator) -> Non
         np.testing.assert_array_equal(alone, window.over(both[k]))
 
 
+def test_windows_stay_as_they_are_while_the_stream_goes_on(rng: np.random.Generator) -> None:
+    frames = rng.normal(size=(40, 3))
+    stream = Window(3, 2).stream()
+    found = [stream.push(frames[n : n + 1]) for n in range(40)]
+    found.append(stream.flush())
+    stream.push(rng.normal(size=(5, 3)))
+    np.testing.assert_array_equal(np.concatenate(found)[2:], plainly(frames, 3, 2))
+
+
+def test_a_stream_holds_the_memory_of_a_few_windows(rng: np.random.Generator) -> None:
+    stream = Window(13, 13).stream()
+    for _ in range(1000):
+        window = stream.push(rng.normal(size=(1, 17)))
+    assert window.base is not None
+    assert len(window.base) <= 2 * 27
+
+
 def test_a_stream_without_frames_has_nothing_to_flush() -> None:
     with pytest.raises(InvalidInput):
         Window(2, 2).stream().flush()

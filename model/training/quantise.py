@@ -19,11 +19,12 @@ import numpy as np
 import onnx
 from onnx import helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from model.errors import InvalidInput
 from model.lifter import Lifter
-from model.model_files import FRAME_FEATURES, ModelInfo, read_model
+from model.model_files import FRAME_FEATURES, FRAME_ROWS, ModelInfo, read_model
 from model.passes import TOKENS_A_PASS
 from model.precision import unfold_halves
 from model.training.network import JOINTS
@@ -80,17 +81,20 @@ def quantise(source: Path, target: Path, measure: Measure | None = None) -> Quan
 
 
 def temporal_products(model: onnx.ModelProto) -> list[str]:
-    """The names of the products to quantise: every one behind the spatial half that multiplies by
-    weights, but the last, which is the head."""
+    """The names of the products to quantise: every one behind the rows of single frames (in older
+    files, behind their features) that multiplies by weights, but those of the head, which are the
+    last."""
     weights = {tensor.name for tensor in model.graph.initializer}
-    reached, found = {FRAME_FEATURES}, []
+    made = {name for node in model.graph.node for name in node.output}
+    reached = {FRAME_ROWS if FRAME_ROWS in made else FRAME_FEATURES}
+    found: dict[str, str] = {}
     for node in model.graph.node:  # in the order of their run
         if reached.isdisjoint(node.input):
             continue
         reached.update(node.output)
         if node.op_type == "MatMul" and node.input[1] in weights:
-            found.append(node.name)
-    return found[:-1]
+            found[node.name] = head = node.input[1]
+    return [name for name, factor in found.items() if factor != head]
 
 
 def frame_times_ms(*lifters: Lifter, runs: int = 31) -> list[float]:
@@ -112,6 +116,7 @@ def frame_times_ms(*lifters: Lifter, runs: int = 31) -> list[float]:
 
 def _with_integers(model: onnx.ModelProto) -> onnx.ModelProto:
     unfold_halves(model)
+    ONNXModel(model).replace_gemm_with_matmul()  # as the library does, but before nodes are named
     add_pre_process_metadata(model)  # else the library warns: there is nothing left to fold
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"

@@ -18,6 +18,7 @@ from model.training.datasets.films import film_arguments, training_films
 from model.training.network import NetworkShape, PoseFormer
 from model.training.recipe import Recipe
 from model.training.recordings import Recordings, load_recordings
+from model.training.restore import network_of_file
 from model.training.simulate import Batch, Simulation
 from model.training.train import Trainer, Validation, train
 
@@ -40,7 +41,9 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="checkpoint to write")
     parser.add_argument("--validation", type=Path, help="npz whose own skeletons are watched")
-    parser.add_argument("--start-from", type=Path, help="checkpoint whose weights to begin with")
+    parser.add_argument(
+        "--start-from", type=Path, help="checkpoint or model file whose weights to begin with"
+    )
     parser.add_argument("--windows", type=int, help="length of the run in windows")
     parser.add_argument("--minutes", type=float, help="or in minutes")
     parser.add_argument("--network", choices=NETWORKS, default="poseformer")
@@ -151,7 +154,9 @@ def _fabric(options: argparse.Namespace) -> Fabric:
 
 def _first_network(options: argparse.Namespace) -> PoseFormer:
     if options.start_from:
-        return grow(averaged_network(options.start_from), options.frames)
+        is_model_file = options.start_from.suffix == ".onnx"
+        read = network_of_file if is_model_file else averaged_network
+        return grow(read(options.start_from), options.frames)
     shape = NetworkShape(
         frames=options.frames,
         channels=CHANNELS[options.normalisation],

@@ -141,7 +141,7 @@ class _FrameOrder:
 
     def put(self, answers: PersonAnswers) -> None:
         poses = answers.found.final if self.final else answers.found.early
-        for frame, xyz in zip(poses.frames.tolist(), poses.xyz, strict=True):
+        for frame, xyz in zip(poses.frames, poses.xyz, strict=True):
             self._frames[answers.first + frame].people[answers.id] = xyz
 
     def complete(self) -> Iterator[Answer]:

@@ -1,0 +1,62 @@
+"""Back from a model file to the network: what is exported again answers the same."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_arranged import SHAPES, described, lively
+
+from model import InvalidInput, Lifter, PoseError
+from model.training.commands import run
+from model.training.export import export
+from model.training.network import NetworkShape
+from model.training.quantise import int8_path, quantise
+from model.training.restore import network_of_file
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("arranged", [True, False])
+@pytest.mark.parametrize("half_storage", [True, False])
+def test_there_and_back(
+    shape: NetworkShape, arranged: bool, half_storage: bool, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.onnx", tmp_path / "second.onnx"
+    how = {"arranged": arranged, "half_storage": half_storage}
+    export(lively(shape), described(shape), first, **how)
+    restored = network_of_file(first)
+    assert restored.shape == shape and not restored.training
+    export(restored, described(shape), second, arranged=arranged, half_storage=False)
+    windows = np.random.default_rng(0).normal(size=(2, shape.frames, 17, 6)).astype(np.float32)
+    before, after = (Lifter.load(path).run(windows) for path in (first, second))
+    np.testing.assert_allclose(after.centre, before.centre, atol=1e-5)
+    np.testing.assert_allclose(after.dense, before.dense, atol=1e-5)
+
+
+def test_the_weights_that_ship(weights_file: Path) -> None:
+    """`network_of_file` itself compares the network's answers with the file's."""
+    assert network_of_file(weights_file).shape.frames == 27
+
+
+def test_integers_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "lively.onnx"
+    export(lively(SHAPES[1]), described(SHAPES[1]), path)
+    quantise(path, int8_path(path))
+    with pytest.raises(InvalidInput, match="lively-int8.onnx does not hold a network"):
+        network_of_file(int8_path(path))
+
+
+def test_training_begins_with_a_model_file(recordings_file: Path, tmp_path: Path) -> None:
+    path, checkpoint = tmp_path / "lively.onnx", tmp_path / "run.pt"
+    export(lively(SHAPES[1]), described(SHAPES[1]), path)
+    options = ["--windows", "64", "--batch", "32", "--learning-rate", "0", "--frames", "9"]
+    start = [str(recordings_file), "-o", str(checkpoint), "--start-from", str(path)]
+    assert run("train", [*start, *options, "--accelerator", "cpu"]) == 0
+    trained = torch.load(checkpoint, weights_only=True)["averaged"]
+    for name, values in network_of_file(path).state_dict().items():
+        torch.testing.assert_close(trained[name], values, atol=1e-6, rtol=0)
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(PoseError, match=r"none.onnx: cannot be read"):
+        network_of_file(tmp_path / "none.onnx")
