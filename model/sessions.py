@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -48,9 +48,10 @@ class Shared:
     def __init__(self, session: onnxruntime.InferenceSession):
         self._session = session
         self._input = session.get_inputs()[0].name
+        self._outputs = [output.name for output in session.get_outputs()]
 
     def run(self, values: Float32) -> list[Float32]:
-        found: list[Float32] = self._session.run(None, {self._input: values})
+        found: list[Float32] = self._session.run(self._outputs, {self._input: values})
         return found
 
 
@@ -103,12 +104,12 @@ class Copies:
     def __len__(self) -> int:
         return len(self._copies)
 
-    @contextmanager
-    def lent(self) -> Iterator[Halves]:
+    def lent(self) -> AbstractContextManager[Halves]:
         """A copy for one run; waits while all are at work."""
-        if not self._exclusive:
-            yield self._copies[0]
-            return
+        return self._taken() if self._exclusive else nullcontext(self._copies[0])
+
+    @contextmanager
+    def _taken(self) -> Iterator[Halves]:
         halves = self._idle.get()
         try:
             yield halves

@@ -1,5 +1,6 @@
 """Back from a model file to the network: what is exported again answers the same."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from test_arranged import SHAPES, described, lively
 
 from model import InvalidInput, Lifter, PoseError
+from model.model_files import enter_in_manifest, read_manifest
 from model.training.commands import run
 from model.training.export import export
 from model.training.network import NetworkShape
@@ -60,3 +62,18 @@ def test_training_begins_with_a_model_file(recordings_file: Path, tmp_path: Path
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(PoseError, match=r"none.onnx: cannot be read"):
         network_of_file(tmp_path / "none.onnx")
+
+
+def test_a_model_file_is_written_anew(tmp_path: Path) -> None:
+    """Arranged, and with all that it said of itself but its version."""
+    old, new = tmp_path / "old.onnx", tmp_path / "new.onnx"
+    info = replace(described(SHAPES[1]), licence="mine alone", metrics={"mpjpe": 40.0})
+    export(lively(SHAPES[1]), info, old, arranged=False)
+    enter_in_manifest(old, info, "my own garden")
+    assert run("export", [str(old), "-o", str(new), "--version", "1.1.0"]) == 0
+    before, after = Lifter.load(old), Lifter.load(new)
+    assert after.info == replace(before.info, name="new", version="1.1.0")
+    assert read_manifest(tmp_path)["new"]["origin"] == "my own garden"
+    windows = np.random.default_rng(0).normal(size=(2, 9, 17, 6)).astype(np.float32)
+    np.testing.assert_allclose(after.run(windows).dense, before.run(windows).dense, atol=1e-5)
+    assert after.encode(windows[0]).shape == (9, 4 * SHAPES[1].frame_width)

@@ -10,13 +10,13 @@ from pathlib import Path
 from model.camera import PERSON_CHANNELS
 from model.errors import InvalidInput
 from model.lifter import READOUTS, Lifter
-from model.model_files import ModelInfo, enter_in_manifest
-from model.training.checkpoints import averaged_network
+from model.model_files import ModelInfo, enter_in_manifest, read_manifest, read_model
 from model.training.evaluate import clips, evaluate
 from model.training.export import export
 from model.training.network import NetworkShape
 from model.training.quantise import int8_path, quantise
 from model.training.recordings import CANONICAL_HEIGHT_M, Recordings, load_recordings
+from model.training.restore import is_model_file, stored_network
 from model.training.simulate import Simulation, evaluation_conditions
 
 ORIGIN = "trained by poselift on the CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu)"
@@ -25,7 +25,9 @@ LICENCE = "Apache-2.0"
 
 def export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Write a checkpoint as an ONNX file, checked against torch."
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument(
+        "checkpoint", type=Path, help="or a model file of an older poselift, to be written anew"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="weights/NAME.onnx")
     parser.add_argument("--version", required=True, help="as in 1.0.0")
     parser.add_argument("--validation", type=Path, help="npz to measure the file on")
@@ -36,8 +38,8 @@ def export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def export_command(options: argparse.Namespace) -> None:
-    network = averaged_network(options.checkpoint)
-    info = _info(network.shape, options)
+    network = stored_network(options.checkpoint)
+    info, origin = _described(network.shape, options)
     if options.validation and info.normalisation == "image":
         raise InvalidInput("a network of the normalisation image is measured with evaluate")
     half = not options.float32
@@ -52,10 +54,21 @@ def export_command(options: argparse.Namespace) -> None:
         os.replace(candidate, options.output)
     finally:
         candidate.unlink(missing_ok=True)
-    enter_in_manifest(options.output, info, options.origin)
+    enter_in_manifest(options.output, info, origin)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB, equal to torch")
     if options.int8:
-        _export_int8(options, info)
+        _export_int8(options, info, origin)
+
+
+def _described(shape: NetworkShape, options: argparse.Namespace) -> tuple[ModelInfo, str]:
+    """What the file says of itself, and the manifest of its origin; of a model file that is written
+    anew, what it said before."""
+    if not is_model_file(options.checkpoint):
+        return _info(shape, options), options.origin
+    _, before = read_model(options.checkpoint)
+    entry = read_manifest(options.checkpoint.parent).get(before.name, {})
+    info = replace(before, name=options.output.stem, version=options.version)
+    return info, str(entry.get("origin", options.origin))
 
 
 def _info(shape: NetworkShape, options: argparse.Namespace) -> ModelInfo:
@@ -78,13 +91,13 @@ def _info(shape: NetworkShape, options: argparse.Namespace) -> ModelInfo:
     )
 
 
-def _export_int8(options: argparse.Namespace, float32: ModelInfo) -> None:
+def _export_int8(options: argparse.Namespace, float32: ModelInfo, origin: str) -> None:
     target, measure = int8_path(options.output), None
     if options.validation:
         recordings = load_recordings([options.validation]).kind(own=True)
         measure = partial(_headline, recordings=recordings)
     found = quantise(options.output, target, measure)
-    enter_in_manifest(target, found.info, f"{options.output.name} in int8; {options.origin}")
+    enter_in_manifest(target, found.info, f"{options.output.name} in int8; {origin}")
     print(f"{target}: {target.stat().st_size / 1e6:.1f} MB, {found.told(float32.metrics)}")
     if measure is None:
         print("its change of error is not known: name recordings with --validation")

@@ -45,7 +45,7 @@ class TorchPeers:
 
 
 class RandomNetwork:
-    """PoseFormer with random weights: eager torch, and the same as a model file."""
+    """PoseFormer with random weights: eager torch, and the same as model files."""
 
     def __init__(self, shape: NetworkShape, name: str):
         torch.manual_seed(0)
@@ -59,8 +59,15 @@ class RandomNetwork:
         return torch.cat([self._network(part).centre for part in parts]).numpy()
 
     def export(self, folder: Path) -> Path:
+        """The model file as `poselift export` writes it."""
         path = folder / f"{self._name}.onnx"
         export(self._network, self._info(), path, half_storage=False)
+        return path
+
+    def export_plain(self, folder: Path) -> Path:
+        """The file that torch makes of the network as it stands."""
+        path = folder / f"{self._name}-plain.onnx"
+        export(self._network, self._info(), path, half_storage=False, arranged=False)
         return path
 
     def _info(self) -> ModelInfo:

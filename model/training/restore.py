@@ -21,6 +21,7 @@ from torch import nn
 
 from model.errors import InvalidInput, ModelFileError
 from model.model_files import read_model
+from model.training.checkpoints import averaged_network
 from model.training.export import check_parity
 from model.training.network import NetworkShape, PoseFormer
 
@@ -28,6 +29,16 @@ Values = NDArray[Any]
 
 _PREFIXES = ("spatial/network.", "temporal/network.")
 _BLOCK = "temporal.0."
+
+
+def stored_network(path: Path) -> PoseFormer:
+    """The network of a training checkpoint (its averaged weights), or of a model file; raises
+    ModelFileError and InvalidInput."""
+    return network_of_file(path) if is_model_file(path) else averaged_network(path)
+
+
+def is_model_file(path: Path) -> bool:
+    return path.suffix == ".onnx"
 
 
 def network_of_file(path: Path) -> PoseFormer:

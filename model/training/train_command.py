@@ -12,13 +12,13 @@ from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from model.camera import IMAGE_CHANNELS, PERSON_CHANNELS
 from model.errors import InvalidInput
 from model.training.baselines import NETWORKS, network_named
-from model.training.checkpoints import averaged_network, grow
+from model.training.checkpoints import grow
 from model.training.datasets.filmed import Filmed, filmed_batches
 from model.training.datasets.films import film_arguments, training_films
 from model.training.network import NetworkShape, PoseFormer
 from model.training.recipe import Recipe
 from model.training.recordings import Recordings, load_recordings
-from model.training.restore import network_of_file
+from model.training.restore import stored_network
 from model.training.simulate import Batch, Simulation
 from model.training.train import Trainer, Validation, train
 
@@ -154,9 +154,7 @@ def _fabric(options: argparse.Namespace) -> Fabric:
 
 def _first_network(options: argparse.Namespace) -> PoseFormer:
     if options.start_from:
-        is_model_file = options.start_from.suffix == ".onnx"
-        read = network_of_file if is_model_file else averaged_network
-        return grow(read(options.start_from), options.frames)
+        return grow(stored_network(options.start_from), options.frames)
     shape = NetworkShape(
         frames=options.frames,
         channels=CHANNELS[options.normalisation],

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from model import (
+    H36M17,
     TOKENS_A_PASS,
     Decode,
     KeypointSequence,
@@ -142,7 +143,8 @@ def peak(trial: Trial) -> Iterator[Line]:
         lifter = network.lifter
         f, width = lifter.frames, int(lifter.info.shape["joint_width"]) * 17
         batch = max(1, TOKENS_A_PASS // f)
-        wanted = Decode(np.zeros((batch, f, width), np.float32))
+        frame = np.zeros((1, len(H36M17.joints), lifter.info.channels), np.float32)
+        wanted = Decode(np.tile(lifter.encode(frame), (batch, f, 1)))
         reached, best = peak_flops(
             partial(_repeat, lifter, wanted),
             PASSES * batch * temporal_flop(f, width, int(lifter.info.shape["temporal_depth"])),

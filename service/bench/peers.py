@@ -10,9 +10,13 @@ Float32 = NDArray[np.float32]
 
 
 class PaperNetwork(Protocol):
-    """A network of random weights: eager torch, and the same as a model file."""
+    """A network of random weights: eager torch, and the same as model files."""
 
-    def export(self, folder: Path) -> Path: ...
+    def export(self, folder: Path) -> Path:
+        """The file as `poselift export` writes it."""
+
+    def export_plain(self, folder: Path) -> Path:
+        """The file that torch makes of the network as it stands."""
 
     def run(self, windows: Float32, batch: int | None = None) -> Float32:
         """Centres (B, 1, 17, 3) of windows, `batch` at a time, or all at once."""

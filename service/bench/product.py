@@ -11,8 +11,10 @@ FLOP_A_ROUND = 4e9
 
 def temporal_flop(frames: int, width: int, depth: int) -> float:
     """Multiplications and additions of the temporal half for one window: in each block qkv, proj
-    and the two layers of the MLP (8 D^2 a token), and attention's two products (2 f D a token)."""
-    return 2.0 * depth * frames * (8 * width**2 + 2 * frames * width)
+    and the two layers of the MLP (8 D^2 a token), and attention's two products (2 f D a token). The
+    first block's qkv (3 D^2) is not among them: it is found once a frame."""
+    each = 8 * width**2 + 2 * frames * width
+    return 2.0 * frames * (depth * each - 3 * width**2)
 
 
 def peak_flops(

@@ -15,7 +15,8 @@ JOINTS = len(H36M17.joints)
 
 @dataclass(frozen=True)
 class Network:
-    """One network thrice: cut in halves, as one ONNX graph, and in eager torch."""
+    """One network thrice: as we run it, as one ONNX graph the way torch exports it, and in eager
+    torch."""
 
     lifter: Lifter
     whole: Callable[[Float32], Float32]
@@ -42,8 +43,8 @@ class Trial:
         """The network of that window, exported once."""
         if frames not in self._networks:
             eager = self.torch.network(frames)
-            path = eager.export(self.folder)
-            self._networks[frames] = Network(Lifter.load(path), whole_graph(path), eager)
+            ours, plain = eager.export(self.folder), eager.export_plain(self.folder)
+            self._networks[frames] = Network(Lifter.load(ours), whole_graph(plain), eager)
         return self._networks[frames]
 
     def tiny(self) -> Path:
