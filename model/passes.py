@@ -71,6 +71,8 @@ def merge_passes(passes: Sequence[Pass]) -> Pass:
 
 def split_answers(found: Any, passes: Sequence[Pass]) -> list[Any]:
     """What the merged pass gave -> what each of the passes gives."""
+    if len(passes) == 1:
+        return [found]
     edges = np.cumsum([len(one[0]) for one in passes])[:-1]
     if isinstance(passes[0], Encode):
         return np.split(found, edges)

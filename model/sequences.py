@@ -48,9 +48,10 @@ class KeypointSequence:
                 f"confidence is (frames, joints) = {xy.shape[:2]}, got {confidence.shape}",
                 where=("keypoints",),
             )
-        _check_values(xy, confidence)
+        _check_scores(confidence)
         _check_picture(self.image_size, self.fps)
         xy = np.where((confidence > 0)[..., None], xy, np.float32(0))
+        _check_coordinates(xy)
         xy.flags.writeable = False
         object.__setattr__(self, "xy", xy)
         object.__setattr__(self, "confidence", confidence)
@@ -102,22 +103,25 @@ class PoseSequence:
         return len(self.xyz)
 
 
-def _check_values(xy: Float32, confidence: Float32) -> None:
-    seen = confidence > 0
-    good = np.isfinite(confidence) & (confidence >= 0) & (confidence <= 1)
-    if not good.all():
-        frame, joint = (int(i) for i in np.argwhere(~good)[0])
-        raise InvalidInput(
-            f"a score lies in 0..1, got {confidence[frame, joint]}",
-            where=("keypoints", frame, joint),
-        )
-    outside = ~(np.abs(xy) <= MAX_COORDINATE_PX).all(axis=-1) & seen
-    if outside.any():
-        frame, joint = (int(i) for i in np.argwhere(outside)[0])
-        raise InvalidInput(
-            f"coordinates are finite and at most 1e6 px, got {xy[frame, joint].tolist()}",
-            where=("keypoints", frame, joint),
-        )
+def _check_scores(confidence: Float32) -> None:
+    if confidence.min() >= 0 and confidence.max() <= 1:  # and so none is NaN
+        return
+    frame, joint = (int(i) for i in np.argwhere(~((confidence >= 0) & (confidence <= 1)))[0])
+    raise InvalidInput(
+        f"a score lies in 0..1, got {confidence[frame, joint]}",
+        where=("keypoints", frame, joint),
+    )
+
+
+def _check_coordinates(xy: Float32) -> None:
+    if np.abs(xy).max() <= MAX_COORDINATE_PX:
+        return
+    outside = ~(np.abs(xy) <= MAX_COORDINATE_PX).all(axis=-1)
+    frame, joint = (int(i) for i in np.argwhere(outside)[0])
+    raise InvalidInput(
+        f"coordinates are finite and at most 1e6 px, got {xy[frame, joint].tolist()}",
+        where=("keypoints", frame, joint),
+    )
 
 
 def _check_picture(image_size: tuple[int, int], fps: float) -> None:

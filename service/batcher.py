@@ -67,8 +67,8 @@ class Batcher:
         self._live: deque[_Caller] = deque()
         self._others: deque[_Caller] = deque()
         self._live_in_a_row = 0
-        # each lifting that waits is worth one turn of a thread; a turn that finds it already
-        # taken into another's call is over at once
+        # who comes is worth a turn of a thread, which goes on for as long as anybody waits; a turn
+        # that finds nobody is over at once
         self._turns = ThreadPoolExecutor(workers, thread_name_prefix="batcher")
         telemetry.watch_queue(self._waiting)
 
@@ -104,8 +104,9 @@ class Batcher:
                     f"try again in {RETRY_AFTER_S} s",
                     RETRY_AFTER_S,
                 )
-            self._enqueue(caller, self._new if caller.live else self._others)
+            (self._new if caller.live else self._others).append(caller)
             self._inside += 1
+            self._turns.submit(self._turn)
 
     def _leave(self, caller: _Caller) -> None:
         early = caller.answer.cancel()
@@ -119,10 +120,6 @@ class Batcher:
         if not early:
             self._telemetry.lifting_ended(time.perf_counter() - caller.since_s, caller.live)
 
-    def _enqueue(self, caller: _Caller, queue: deque[_Caller]) -> None:
-        self._turns.submit(self._turn)
-        queue.append(caller)
-
     def _queues(self) -> tuple[deque[_Caller], ...]:
         return self._new, self._live, self._others
 
@@ -130,14 +127,14 @@ class Batcher:
         return sum(map(len, self._queues()))
 
     def _turn(self) -> None:
-        """One call of the model, from collecting to answering."""
-        callers = self._collect()
-        try:
-            for caller, answer in self._call(callers):
-                self._advance(caller, answer)
-        except BaseException as error:
-            for caller in callers:
-                caller.fail(error)
+        """Calls of the model, each from collecting to answering, until nobody waits."""
+        while callers := self._collect():
+            try:
+                for caller, answer in self._call(callers):
+                    self._advance(caller, answer)
+            except BaseException as error:
+                for caller in callers:
+                    caller.fail(error)
 
     def _collect(self) -> list[_Caller]:
         """The next caller, and with it those whose passes fit into the same call."""
@@ -197,7 +194,9 @@ class Batcher:
     def _go_on(self, caller: _Caller) -> None:
         with self._lock:
             if self._open and not caller.answer.done():
-                self._enqueue(caller, self._live if caller.live else self._others)
+                if self._waiting():  # else this thread's own turn goes on with it
+                    self._turns.submit(self._turn)
+                (self._live if caller.live else self._others).append(caller)
                 return
         caller.fail(_stopping())
 

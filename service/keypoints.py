@@ -87,6 +87,9 @@ def _arrays(frames: list[Any], joints: int) -> Arrays | None:
 
 def _split(numbers: NDArray[np.float64], lengths: NDArray[np.intp]) -> Arrays:
     """Rows of 2 or 3 numbers, end to end -> xy (N, 2) and score (N)."""
+    if len(lengths) and (lengths == lengths[0]).all():
+        rows = numbers.reshape(len(lengths), -1)
+        return rows[:, :2], rows[:, 2] if rows.shape[1] == 3 else np.ones(len(rows))
     start = np.cumsum(lengths) - lengths
     xy = numbers[start[:, None] + np.arange(2)]
     score = np.ones(len(lengths))

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from test_arranged import SHAPES, described, lively
@@ -17,22 +18,23 @@ from model.training.quantise import int8_path, quantise
 from model.training.restore import network_of_file
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("arranged", [True, False])
-@pytest.mark.parametrize("half_storage", [True, False])
+@pytest.mark.parametrize(
+    ("shape", "arranged", "half_storage"),
+    [(SHAPES[1], a, h) for a in (True, False) for h in (True, False)] + [(SHAPES[0], True, True)],
+)
+@torch.inference_mode()
 def test_there_and_back(
     shape: NetworkShape, arranged: bool, half_storage: bool, tmp_path: Path
 ) -> None:
-    first, second = tmp_path / "first.onnx", tmp_path / "second.onnx"
-    how = {"arranged": arranged, "half_storage": half_storage}
-    export(lively(shape), described(shape), first, **how)
-    restored = network_of_file(first)
+    path = tmp_path / "lively.onnx"
+    export(lively(shape), described(shape), path, arranged=arranged, half_storage=half_storage)
+    restored = network_of_file(path)
     assert restored.shape == shape and not restored.training
-    export(restored, described(shape), second, arranged=arranged, half_storage=False)
     windows = np.random.default_rng(0).normal(size=(2, shape.frames, 17, 6)).astype(np.float32)
-    before, after = (Lifter.load(path).run(windows) for path in (first, second))
-    np.testing.assert_allclose(after.centre, before.centre, atol=1e-5)
-    np.testing.assert_allclose(after.dense, before.dense, atol=1e-5)
+    centre, dense = onnxruntime.InferenceSession(path).run(None, {"keypoints": windows})
+    found = restored(torch.from_numpy(windows))
+    np.testing.assert_allclose(found.centre, centre, atol=1e-5)
+    np.testing.assert_allclose(found.dense, dense, atol=1e-5)
 
 
 def test_the_weights_that_ship(weights_file: Path) -> None:

@@ -170,6 +170,8 @@ def _keypoints(rows: list[Any], opening: Opening) -> list[KeypointSequence]:
     everybody = KeypointSequence(
         xy.astype(np.float32), score.astype(np.float32), (width, height), opening.fps, skeleton
     ).to_h36m17()
+    if len(rows) == 1:
+        return [everybody]
     return [
         replace(everybody, xy=xy[None], confidence=score[None])
         for xy, score in zip(everybody.xy, everybody.confidence, strict=True)

@@ -118,6 +118,8 @@ class _Conversation:
 
     async def _lift(self, liftings: Sequence[PersonLifting], lifter: Lifter) -> list[PersonAnswers]:
         submit = self._service.batcher.submit
+        if len(liftings) == 1:  # as most often; a task of its own costs half of a message's reading
+            return [await submit(lifter, liftings[0], live=True)]
         return await asyncio.gather(*(submit(lifter, one, live=True) for one in liftings))
 
     async def _answer(self, answers: Sequence[Answer], outbox: Outbox) -> None:
