@@ -1,7 +1,8 @@
 """A model's graph in float16, in memory: what GPUs compute fastest."""
 
+import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 PRECISIONS = ("float32", "float16")
 KEPT_FLOAT32 = ("LayerNormalization", "Softmax")
@@ -20,9 +21,28 @@ def in_float16(model: onnx.ModelProto) -> onnx.ModelProto:
     return found
 
 
+def fold_halves(model: onnx.ModelProto) -> None:
+    """Float32 weights that float16 holds exactly -> stored so, in place, each behind a Cast that a
+    runtime folds away as it loads.
+
+    What was computed from weights stays, for float16 would round it; so do scalars: the graph's own
+    constants (a norm's epsilon, a scale) are not weights.
+    """
+    graph, casts = model.graph, []
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or not tensor.dims:
+            continue
+        values, name = numpy_helper.to_array(tensor), tensor.name
+        half = values.astype(np.float16)
+        if np.array_equal(half, values):
+            tensor.CopyFrom(numpy_helper.from_array(half, name + "/half"))
+            casts.append(helper.make_node("Cast", [name + "/half"], [name], to=TensorProto.FLOAT))
+    for node in reversed(casts):
+        graph.node.insert(0, node)
+
+
 def unfold_halves(model: onnx.ModelProto) -> None:
-    """Weights stored as float16 behind a Cast -> float32 weights, in place: what conversions of
-    the graph look for."""
+    """The inverse of fold_halves, in place: conversions of the graph look for float32 weights."""
     graph = model.graph
     halves = {t.name: t for t in graph.initializer if t.data_type == TensorProto.FLOAT16}
     for node in [n for n in graph.node if n.op_type == "Cast" and n.input[0] in halves]:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from model import InvalidInput, Lifter, LiftOptions, ModelFileError, ModelInfo
+from model.precision import unfold_halves
 from model.training import commands, export_command
 from model.training.evaluate import clips
 from model.training.export import export
@@ -82,6 +83,7 @@ def test_it_says_what_it_is(float32: Path, int8: Path) -> None:
 
 def test_only_the_temporal_products_with_weights_are_integers(int8: Path) -> None:
     model = onnx.load(int8)
+    unfold_halves(model)
     types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     integer = [node for node in model.graph.node if node.op_type == "MatMulInteger"]
     assert len(integer) == PRODUCTS

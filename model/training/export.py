@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from model.errors import ModelFileError
 from model.lifter import Lifter
 from model.model_files import FRAME_FEATURES, FRAME_JOINTS, FRAME_ROWS, ModelInfo
+from model.precision import fold_halves
 from model.training.arranged import FrameShares, SpatialHalf, TemporalHalf
 from model.training.network import JOINTS, PoseFormer, Readouts
 
@@ -47,7 +48,7 @@ def export(
     model = (_arranged_graph if arranged else _plain_graph)(network.eval(), info)
     _describe(model, network, info)
     if half_storage:
-        _store_as_half(model)
+        fold_halves(model)
     onnx.checker.check_model(model, full_check=True)
     partial = path.with_name(path.name + ".part")
     partial.write_bytes(model.SerializeToString())
@@ -223,26 +224,6 @@ def _set_sizes(model: onnx.ModelProto, info: ModelInfo) -> None:
         if name not in made:
             continue
         graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes))
-
-
-def _store_as_half(model: onnx.ModelProto) -> None:
-    """Keep float32 weights as float16, each behind a Cast that a runtime folds away at load.
-
-    Scalars stay: the graph's own constants (a norm's epsilon, a scale) are not weights. So does
-    what was computed from weights, which float16 would round a second time.
-    """
-    graph, casts = model.graph, []
-    for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or not tensor.dims:
-            continue
-        values, name = numpy_helper.to_array(tensor), tensor.name
-        half = values.astype(np.float16)
-        if not np.array_equal(half, values):
-            continue
-        tensor.CopyFrom(numpy_helper.from_array(half, name + "/half"))
-        casts.append(helper.make_node("Cast", [name + "/half"], [name], to=TensorProto.FLOAT))
-    for node in reversed(casts):
-        graph.node.insert(0, node)
 
 
 def _rounded(network: PoseFormer) -> PoseFormer:

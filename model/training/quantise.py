@@ -26,7 +26,7 @@ from model.errors import InvalidInput
 from model.lifter import Lifter
 from model.model_files import FRAME_FEATURES, FRAME_ROWS, ModelInfo, read_model
 from model.passes import TOKENS_A_PASS
-from model.precision import unfold_halves
+from model.precision import fold_halves, unfold_halves
 from model.training.network import JOINTS
 
 Measure = Callable[[Path], Mapping[str, float]]
@@ -128,7 +128,9 @@ def _with_integers(model: onnx.ModelProto) -> onnx.ModelProto:
             per_channel=True,
             weight_type=QuantType.QInt8,
         )
-        return onnx.load(path)
+        integer = onnx.load(path)
+    fold_halves(integer)
+    return integer
 
 
 def _write(model: onnx.ModelProto, info: ModelInfo, path: Path) -> None:
