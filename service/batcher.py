@@ -67,9 +67,10 @@ class Batcher:
         self._live: deque[_Caller] = deque()
         self._others: deque[_Caller] = deque()
         self._live_in_a_row = 0
-        # who comes is worth a turn of a thread, which goes on for as long as anybody waits; a turn
-        # that finds nobody is over at once
-        self._turns = ThreadPoolExecutor(workers, thread_name_prefix="batcher")
+        # executors of one thread each: whoever comes wakes the one that worked last, which a pool
+        # would not; that core's caches still know the model
+        self._threads = [ThreadPoolExecutor(1, f"batcher-{n}") for n in range(workers)]
+        self._idle = list(self._threads)
         telemetry.watch_queue(self._waiting)
 
     async def submit(self, lifter: Lifter, lifting: Lifting[Result], *, live: bool) -> Result:
@@ -92,7 +93,8 @@ class Batcher:
                 queue.clear()
         for caller in left:
             caller.fail(_stopping())
-        self._turns.shutdown(cancel_futures=True)
+        for thread in self._threads:
+            thread.shutdown()
 
     def _admit(self, caller: _Caller) -> None:
         with self._lock:
@@ -106,7 +108,7 @@ class Batcher:
                 )
             (self._new if caller.live else self._others).append(caller)
             self._inside += 1
-            self._turns.submit(self._turn)
+            self._wake()
 
     def _leave(self, caller: _Caller) -> None:
         early = caller.answer.cancel()
@@ -126,9 +128,15 @@ class Batcher:
     def _waiting(self) -> int:
         return sum(map(len, self._queues()))
 
-    def _turn(self) -> None:
+    def _wake(self) -> None:
+        """One more thread goes to work, unless all are at it: they go on until nobody waits."""
+        if self._idle:
+            thread = self._idle.pop()
+            thread.submit(self._work, thread)
+
+    def _work(self, thread: ThreadPoolExecutor) -> None:
         """Calls of the model, each from collecting to answering, until nobody waits."""
-        while callers := self._collect():
+        while callers := self._collect(thread):
             try:
                 for caller, answer in self._call(callers):
                     self._advance(caller, answer)
@@ -136,11 +144,13 @@ class Batcher:
                 for caller in callers:
                     caller.fail(error)
 
-    def _collect(self) -> list[_Caller]:
-        """The next caller, and with it those whose passes fit into the same call."""
+    def _collect(self, thread: ThreadPoolExecutor) -> list[_Caller]:
+        """The next caller, and with it those whose passes fit into the same call; without any, the
+        thread is idle."""
         with self._lock:
             queue = self._next_queue()
             if not queue:
+                self._idle.append(thread)
                 return []
             first = queue.popleft()
             return [first, *self._joining(first)]
@@ -194,8 +204,8 @@ class Batcher:
     def _go_on(self, caller: _Caller) -> None:
         with self._lock:
             if self._open and not caller.answer.done():
-                if self._waiting():  # else this thread's own turn goes on with it
-                    self._turns.submit(self._turn)
+                if self._waiting():  # else this thread goes on with it
+                    self._wake()
                 (self._live if caller.live else self._others).append(caller)
                 return
         caller.fail(_stopping())
