@@ -274,8 +274,8 @@ class Lifter:
 def halves(
     model: onnx.ModelProto, info: ModelInfo, device: Device
 ) -> tuple[onnx.ModelProto, onnx.ModelProto]:
-    """The graph cut where the frames of a window meet. To a GPU every window is copied, and there a
-    row of the features alone is a quarter as long, while computing the rest anew costs nothing."""
+    """The graph cut where the frames of a window meet. A GPU is sent whole windows, and there a row
+    of the features alone, a quarter as long, is taken to be worth the products computed anew."""
     tensors = {name for node in model.graph.node for name in node.output}
     late = FRAME_ROWS in tensors and not device.is_gpu
     seam, cut = FRAME_ROWS if late else FRAME_FEATURES, Extractor(model)

@@ -298,3 +298,36 @@ async def test_calls_are_counted() -> None:
         "poselift_liftings_waiting 0.0",
     ):
         assert line in text
+
+
+class Places:
+    """A real lifter that notes which threads call it, and how many at once."""
+
+    def __init__(self, together: int = 1) -> None:
+        self.threads: list[str] = []
+        self._meeting = threading.Barrier(together)
+
+    def run_pass(self, wanted: Pass) -> Any:
+        self.threads.append(threading.current_thread().name)
+        self._meeting.wait(timeout=20)
+        return MODEL.run_pass(wanted)
+
+
+@alone
+async def test_who_comes_alone_is_served_by_one_thread() -> None:
+    """The one whose caches still know the model, however many there are."""
+    places = Places()
+    async with batching(workers=4) as batcher:
+        for _ in range(10):
+            assert await batcher.submit(places, frames(3), live=True) == 3
+            await asyncio.sleep(0.02)  # it was answered a moment before it was idle
+    assert len(places.threads) == 30 and len(set(places.threads)) == 1
+
+
+@alone
+async def test_who_comes_together_is_served_by_all_threads() -> None:
+    """Each pass waits for two more at the same time: with fewer threads none would ever end."""
+    places = Places(together=3)
+    async with batching(workers=3) as batcher:
+        await asyncio.gather(*(batcher.submit(places, full(4), live=False) for _ in range(3)))
+    assert len(set(places.threads)) == 3
