@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from model import Lifter
+from model.training.checkpoints import averaged_network
 from model.training.commands import run
 from model.training.datasets.motion import Motion
 
@@ -56,7 +57,7 @@ def _commands(title: str) -> list[list[str]]:
     return found
 
 
-def test_train_on_your_own_data(here: Path, motion: Motion) -> None:
+def test_train_on_your_own_data(here: Path, motion: Motion, weights_file: Path) -> None:
     x, y, z = np.moveaxis(motion.at(120.0), -1, 0)
     for name in ("anna_01", "ben_01", "cleo_01"):
         np.save(here / f"{name}.npy", np.stack([x, -z, y], axis=-1) * 1000)  # mm, Z up
@@ -64,13 +65,17 @@ def test_train_on_your_own_data(here: Path, motion: Motion) -> None:
     (code,) = _blocks("Train on your own data", "python")
     exec(compile(code, str(PAGE), "exec"), {})
     commands = _commands("Train on your own data")
-    assert [command[0] for command in commands] == ["train", "export", "evaluate"]
+    assert [command[0] for command in commands] == ["train", "train", "export", "evaluate"]
+    tuning = commands[1]  # in place of the first, from the weights that ship
+    for option, value in (("-o", "tuned.pt"), ("--start-from", weights_file), ("--frames", 27)):
+        tuning[tuning.index(option) + 1] = str(value)
     for command in commands:
         assert run(command[0], command[1:]) == 0
 
     stored = np.load("mine.npz")
     np.testing.assert_allclose(stored["pos"][0] * stored["scale"], motion.joints[0], atol=2e-4)
     assert Lifter.load(here / "weights" / "mine.onnx").frames == 3
+    assert averaged_network(here / "tuned.pt").shape.frames == 27
 
 
 def test_rebuild_from_cmus_originals(
