@@ -110,7 +110,7 @@ class LiftStream:
     def _decode(self, sides: list[Float32], rows: list[int]) -> Lifting[tuple[Float32, Float32]]:
         """Some of the windows (n, f, D) -> twice (len(rows), 17, 3): the centre, and the frame
         answered early."""
-        parts = [(NOBODY.xyz, NOBODY.xyz)]
+        parts = []
         step = max(1, self._lifter.tokens_a_pass // (self._lifter.frames * len(self._windows)))
         for start in range(0, len(rows), step):
             wanted = [_picked(side, rows[start : start + step]) for side in sides]
@@ -118,9 +118,10 @@ class LiftStream:
                 wanted[0] if len(wanted) == 1 else np.concatenate(wanted)
             )
             parts.append(self._read(found))
-        if len(parts) <= 2:
-            return parts[-1]
-        centre, dense = map(np.concatenate, zip(*parts, strict=True))
+        if len(parts) == 1:
+            return parts[0]
+        nobody = (NOBODY.xyz, NOBODY.xyz)
+        centre, dense = map(np.concatenate, zip(nobody, *parts, strict=True))
         return centre, dense
 
     def _read(self, found: Readouts) -> tuple[Float32, Float32]:
