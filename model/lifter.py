@@ -21,6 +21,7 @@ from model.camera import (
     image_input,
     mirror_input,
     mirror_pose,
+    one_person_input,
     person_input,
     pixels_to_rays,
     turn_back,
@@ -251,16 +252,17 @@ class Lifter:
     ) -> Prepared:
         """What the network reads of an H36M-17 sequence, or of the next chunk of one: the same
         bits however it is cut, given the state that the chunk before left."""
-        size = np.array(sequence.image_size, np.float32)
         state = state or InputState()
         if self.info.normalisation == "image":
-            return _prepare_image(sequence, size, state)
-        focal = np.float32(focal_px or max(sequence.image_size))
-        rays = pixels_to_rays(sequence.xy, size, focal)
-        box = state.box or whole_picture(size, focal)
-        seen = person_input(rays, sequence.confidence, box)
+            return _prepare_image(sequence, state)
+        size, focal = np.array(sequence.image_size), float(focal_px or max(sequence.image_size))
+        rays = pixels_to_rays(sequence.xy.astype(np.float64), size, focal)
+        see = one_person_input if len(sequence) == 1 else person_input
+        seen = see(rays, sequence.confidence, state.box or whole_picture(size, focal))
         after = Box(seen.box.middle[-1], seen.box.half_size[-1])
-        return Prepared(seen.channels, seen.rotation, InputState(box=after))
+        return Prepared(
+            seen.channels.astype(np.float32), seen.rotation.astype(np.float32), InputState(after)
+        )
 
     def finish(self, xyz: Float32, rotation: Float32, height_m: float | None) -> Float32:
         """Answers (T, 17, 3) in their turned axes -> camera axes, at the person's height, and the
@@ -283,7 +285,8 @@ def halves(
     return spatial, cut.extract_model([seam], list(info.readouts))
 
 
-def _prepare_image(sequence: KeypointSequence, size: Float32, state: InputState) -> Prepared:
+def _prepare_image(sequence: KeypointSequence, state: InputState) -> Prepared:
+    size = np.array(sequence.image_size, np.float32)
     before = np.full((len(H36M17.joints), 2), np.nan, np.float32)
     before = before if state.last_xy is None else state.last_xy
     xy, last = hold_last_seen(sequence.xy, sequence.confidence, before, size / 2)

@@ -48,9 +48,9 @@ class KeypointSequence:
                 f"confidence is (frames, joints) = {xy.shape[:2]}, got {confidence.shape}",
                 where=("keypoints",),
             )
-        _check_scores(confidence)
+        least = _least_score(confidence)
         _check_picture(self.image_size, self.fps)
-        xy = np.where((confidence > 0)[..., None], xy, np.float32(0))
+        xy = xy.copy() if least > 0 else np.where((confidence > 0)[..., None], xy, np.float32(0))
         _check_coordinates(xy)
         xy.flags.writeable = False
         object.__setattr__(self, "xy", xy)
@@ -103,9 +103,10 @@ class PoseSequence:
         return len(self.xyz)
 
 
-def _check_scores(confidence: Float32) -> None:
-    if confidence.min() >= 0 and confidence.max() <= 1:  # and so none is NaN
-        return
+def _least_score(confidence: Float32) -> np.float32:
+    least: np.float32 = confidence.min()
+    if least >= 0 and confidence.max() <= 1:  # and so none is NaN
+        return least
     frame, joint = (int(i) for i in np.argwhere(~((confidence >= 0) & (confidence <= 1)))[0])
     raise InvalidInput(
         f"a score lies in 0..1, got {confidence[frame, joint]}",

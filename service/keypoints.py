@@ -5,7 +5,7 @@ over one array. Only where that finds something wrong are the values walked one 
 place of the first fault.
 """
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -70,26 +70,32 @@ def _arrays(frames: list[Any], joints: int) -> Arrays | None:
         return None
     rows = list(chain.from_iterable(frames))
     given = [row for row in rows if row is not None]
-    if not set(map(type, given)) <= {list} or not set(map(len, given)) <= {2, 3}:
+    if not given:
+        return np.zeros((len(rows), 2)), np.zeros(len(rows))
+    if set(map(type, given)) != {list} or not (widths := set(map(len, given))) <= {2, 3}:
         return None
     numbers = list(chain.from_iterable(given))
     # type, not isinstance: True is an int
     if not set(map(type, numbers)) <= {int, float}:
         return None
-    lengths = np.fromiter(map(len, given), np.intp, len(given))
-    xy, score = _split(np.array(numbers, np.float64), lengths)
-    if not (np.abs(xy) <= MAX_COORDINATE_PX).all() or not ((score >= 0) & (score <= 1)).all():
+    values = np.array(numbers, np.float64)
+    xy, score = _even(values, *widths) if len(widths) == 1 else _uneven(values, given)
+    if np.abs(xy).max() > MAX_COORDINATE_PX or score.min() < 0 or score.max() > 1:
         return None
     if len(given) == len(rows):
         return xy, score
     return _spread(xy, score, np.array([row is not None for row in rows]))
 
 
-def _split(numbers: NDArray[np.float64], lengths: NDArray[np.intp]) -> Arrays:
-    """Rows of 2 or 3 numbers, end to end -> xy (N, 2) and score (N)."""
-    if len(lengths) and (lengths == lengths[0]).all():
-        rows = numbers.reshape(len(lengths), -1)
-        return rows[:, :2], rows[:, 2] if rows.shape[1] == 3 else np.ones(len(rows))
+def _even(numbers: NDArray[np.float64], width: int) -> Arrays:
+    """Rows of 2 numbers, or of 3, end to end -> xy (N, 2) and score (N)."""
+    rows = numbers.reshape(-1, width)
+    return rows[:, :2], rows[:, 2] if width == 3 else np.ones(len(rows))
+
+
+def _uneven(numbers: NDArray[np.float64], given: Sequence[Sized]) -> Arrays:
+    """The same where some have 2 and some 3."""
+    lengths = np.fromiter(map(len, given), np.intp, len(given))
     start = np.cumsum(lengths) - lengths
     xy = numbers[start[:, None] + np.arange(2)]
     score = np.ones(len(lengths))

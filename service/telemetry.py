@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from model import Encode, Lifter, Pass
+from model import Decode, Encode, Lifter, Pass
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -62,25 +62,30 @@ class Telemetry:
             ("name", "version", "provider", "devices", "precision"),
             registry=self._registry,
         )
-        self._call_tokens = Histogram(
+        call_tokens = Histogram(
             "poselift_call_tokens",
             "Frames, or windows x frames, of one call of the model.",
             ("half",),
             buckets=BUCKETS_TOKENS,
             registry=self._registry,
         )
-        self._call_liftings = Histogram(
+        call_liftings = Histogram(
             "poselift_call_liftings",
             "Liftings that shared one call of the model.",
             ("half",),
             buckets=BUCKETS_LIFTINGS,
             registry=self._registry,
         )
-        self._liftings_s = Histogram(
+        liftings_s = Histogram(
             "poselift_lifting_seconds",
             "From the request for poses to the poses, waiting included.",
             ("live",),
             buckets=BUCKETS_S,
+            registry=self._registry,
+        )
+        self._lifting_cpu_s = Counter(
+            "poselift_lifting_cpu_seconds",
+            "CPU time of lifting alone; all else that the process takes is the service's own.",
             registry=self._registry,
         )
         self._queue = Gauge(
@@ -88,14 +93,23 @@ class Telemetry:
             "Liftings that wait for their next call of the model.",
             registry=self._registry,
         )
+        # looked up once: every live frame counts in four of them
+        self._calls = {
+            pass_: (call_tokens.labels(half), call_liftings.labels(half))
+            for pass_, half in ((Encode, "spatial"), (Decode, "temporal"))
+        }
+        self._liftings_s = {live: liftings_s.labels(str(live).lower()) for live in (False, True)}
 
     def model_called(self, merged: Pass, liftings: int) -> None:
-        half = "spatial" if isinstance(merged, Encode) else "temporal"
-        self._call_tokens.labels(half).observe(merged.tokens)
-        self._call_liftings.labels(half).observe(liftings)
+        call_tokens, call_liftings = self._calls[type(merged)]
+        call_tokens.observe(merged.tokens)
+        call_liftings.observe(liftings)
+
+    def lifting_took(self, cpu_s: float) -> None:
+        self._lifting_cpu_s.inc(cpu_s)
 
     def lifting_ended(self, duration_s: float, live: bool) -> None:
-        self._liftings_s.labels(str(live).lower()).observe(duration_s)
+        self._liftings_s[live].observe(duration_s)
 
     def watch_queue(self, length: Callable[[], int]) -> None:
         self._queue.set_function(length)

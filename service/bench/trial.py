@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -14,6 +15,28 @@ JOINTS = len(H36M17.joints)
 
 
 @dataclass(frozen=True)
+class Files:
+    """One network as two model files: as we export it, and the way torch does."""
+
+    ours: Path
+    plain: Path
+
+    def open(self, *, ours_last: bool = False) -> "Opened":
+        """Which of the two is loaded first is not quite the same for either."""
+        if ours_last:
+            whole = whole_graph(self.plain)
+            return Opened(Lifter.load(self.ours), whole)
+        return Opened(Lifter.load(self.ours), whole_graph(self.plain))
+
+
+class Opened(NamedTuple):
+    """One network as we run it, and as one ONNX graph."""
+
+    lifter: Lifter
+    whole: Callable[[Float32], Float32]
+
+
+@dataclass(frozen=True)
 class Network:
     """One network thrice: as we run it, as one ONNX graph the way torch exports it, and in eager
     torch."""
@@ -21,6 +44,7 @@ class Network:
     lifter: Lifter
     whole: Callable[[Float32], Float32]
     torch: PaperNetwork
+    files: Files
 
 
 @dataclass(frozen=True)
@@ -43,8 +67,8 @@ class Trial:
         """The network of that window, exported once."""
         if frames not in self._networks:
             eager = self.torch.network(frames)
-            ours, plain = eager.export(self.folder), eager.export_plain(self.folder)
-            self._networks[frames] = Network(Lifter.load(ours), whole_graph(plain), eager)
+            files = Files(eager.export(self.folder), eager.export_plain(self.folder))
+            self._networks[frames] = Network(*files.open(), eager, files)
         return self._networks[frames]
 
     def tiny(self) -> Path:

@@ -1,6 +1,6 @@
 """The lines about the wire: what a server spends besides lifting, in its own process.
 
-The model is so small that lifting costs next to nothing, and what it does cost is taken off.
+The model is so small that lifting costs little, and what it does cost is taken off.
 """
 
 import json
@@ -13,13 +13,13 @@ from typing import Any
 import httpx
 from websockets.sync.client import connect
 
-from model import H36M17, Lifter, LiftStream, carry_out
+from model import H36M17
 from service.bench.report import Line
 from service.bench.served import Served, served, started
-from service.bench.timing import Way, interleave
-from service.bench.trial import Trial, one_by_one, walk
+from service.bench.timing import interleave
+from service.bench.trial import Trial, walk
 
-LIVE_FRAMES = 500
+LIVE_FRAMES = 1000
 """Frames a round: another process's CPU time is counted in hundredths of a second."""
 BODY_FRAMES = 1000
 BODIES = 10
@@ -27,24 +27,20 @@ BODIES = 10
 
 def websocket(trial: Trial) -> Iterator[Line]:
     """A frame through WS /stream, and through POST /lift with a stream."""
-    model = trial.tiny()
-    lifter, frames = Lifter.load(model), walk(LIVE_FRAMES)
-    stream, new = LiftStream(lifter), one_by_one(frames)
-    lifting_s = _alone(trial, lambda: [carry_out(stream.push(one), lifter.run_pass) for one in new])
-    keypoints = frames.xy.tolist()
-    with _tiny(model) as server, httpx.Client(base_url=server.url) as client:
+    keypoints = walk(LIVE_FRAMES).xy.tolist()
+    with _tiny(trial.tiny()) as server, httpx.Client(base_url=server.url) as client:
         timings = interleave(
             {
                 "websocket": lambda: _over_websocket(server.url, keypoints),
                 "http": lambda: _over_http(client, keypoints),
             },
             trial.rounds,
-            server.cpu_s,
+            server.besides_lifting_s,
         )
-    websocket_s, http_s = (timings.median_s(w) - lifting_s for w in ("websocket", "http"))
+    websocket_s, http_s = (timings.median_s(way) for way in ("websocket", "http"))
     yield Line(
         "a WebSocket frame, server CPU besides lifting, of an HTTP frame's",
-        websocket_s / http_s,
+        timings.cost("websocket", of="http"),
         1 / 3,
         at_most=True,
         detail=f"{websocket_s / LIVE_FRAMES * 1e3:.2f} ms, {http_s / LIVE_FRAMES * 1e3:.2f}",
@@ -53,12 +49,9 @@ def websocket(trial: Trial) -> Iterator[Line]:
 
 def json_body(trial: Trial) -> Iterator[Line]:
     """A thousand frames through POST /lift, and through a server that leaves JSON to FastAPI."""
-    model, sequence = trial.tiny(), walk(BODY_FRAMES)
-    lifter = Lifter.load(model)
-    lifting_s = _alone(trial, lambda: [lifter.lift(sequence) for _ in range(BODIES)])
-    body = json.dumps({**_about(), "keypoints": sequence.rows.tolist()}).encode()
+    body = json.dumps({**_about(), "keypoints": walk(BODY_FRAMES).rows.tolist()}).encode()
     with ExitStack() as opened:
-        ours = opened.enter_context(_tiny(model))
+        ours = opened.enter_context(_tiny(trial.tiny()))
         peer = opened.enter_context(started(["service.bench.plain_peer"]))
         client = opened.enter_context(httpx.Client(timeout=60))
         ways = {
@@ -68,8 +61,8 @@ def json_body(trial: Trial) -> Iterator[Line]:
             "typed lists in and out": _posts(client, f"{peer.url}/typed", body),
         }
         # one of the two servers always rests
-        timings = interleave(ways, trial.rounds, lambda: ours.cpu_s() + peer.cpu_s())
-    ours_s = timings.median_s("ours") - lifting_s
+        timings = interleave(ways, trial.rounds, lambda: ours.besides_lifting_s() + peer.cpu_s())
+    ours_s = timings.median_s("ours")
     for way, most in (
         ("dict in, dict out", 0.25),
         ("the same, its type declared", None),
@@ -77,7 +70,7 @@ def json_body(trial: Trial) -> Iterator[Line]:
     ):
         yield Line(
             f"{BODY_FRAMES} frames as JSON, server CPU besides lifting, of {way}",
-            ours_s / timings.median_s(way),
+            timings.cost("ours", of=way),
             most,
             at_most=True,
             detail=f"{ours_s / BODIES * 1e3:.1f} ms, {timings.median_s(way) / BODIES * 1e3:.1f}",
@@ -87,11 +80,6 @@ def json_body(trial: Trial) -> Iterator[Line]:
 def _tiny(model: Path) -> AbstractContextManager[Served]:
     # clients who wait for each answer are no load, on whatever machine
     return served({"weights": model.parent, "model": model.stem, "live_load": 1e6})
-
-
-def _alone(trial: Trial, lift: Way) -> float:
-    """Seconds that the lifting itself takes."""
-    return interleave({"lifting": lift}, trial.rounds).median_s("lifting")
 
 
 def _about() -> dict[str, Any]:

@@ -7,6 +7,10 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 STUCK_S = 10.0
 """A client who has not read anything for so long after the end does not read the rest either."""
 
+SMALL_BYTES = 65536
+MOST_WAITING = 16
+"""Small messages that wait for the application before no more are read."""
+
 
 class LiveConnection(WebSocketsSansIOProtocol):
     """While the application is behind, a client's pong lies unread behind what the client has sent;
@@ -18,6 +22,17 @@ class LiveConnection(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         self._heard_s = self.loop.time()
         super().data_received(data)
+
+    def send_receive_event_to_app(self) -> None:
+        """uvicorn stops reading with every message until it is taken, which is two system calls;
+        here, only with a large one and where many wait."""
+        small = sum(map(len, self.frames)) <= SMALL_BYTES and self.queue.qsize() < MOST_WAITING
+        if self.read_paused or not small:
+            super().send_receive_event_to_app()
+            return
+        self.read_paused = True  # and so it is left as it is
+        super().send_receive_event_to_app()
+        self.read_paused = False
 
     def keepalive_timeout(self) -> None:
         if self.read_paused or self._heard_s > self.ping_sent_at:

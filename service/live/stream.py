@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, closing, suppress
 from functools import partial
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
@@ -21,6 +21,7 @@ from service.live.messages import (
 )
 from service.live.newest import Message, NewestPicture
 from service.live.outbox import Outbox
+from service.live.patience import Patience
 from service.live.pictures import Camera, Watcher
 from service.live.repairs import SwapRepairs
 from service.live.session import Answer, LiveSession, PersonAnswers, PersonId, PersonLifting
@@ -84,8 +85,14 @@ class _Conversation:
         self._socket = socket
         self._service = service
         self._settings = service.settings
+        self._receiving = Patience(self._settings.live_idle_s)
+        self._sending = Patience(self._settings.live_idle_s)
 
     async def run(self) -> None:
+        with closing(self._receiving), closing(self._sending):
+            await self._run()
+
+    async def _run(self) -> None:
         opening = await self._opening()
         lifter = await asyncio.to_thread(self._service.lifters.get, opening.model)
         session = _session(opening, lifter)
@@ -185,7 +192,7 @@ class _Conversation:
     async def _receive(self) -> Message:
         """The next message; raises Stalled and WebSocketDisconnect."""
         try:
-            async with asyncio.timeout(self._settings.live_idle_s):
+            with self._receiving:
                 message = await self._socket.receive()
         except TimeoutError:
             idle_s = self._settings.live_idle_s
@@ -203,7 +210,7 @@ class _Conversation:
     async def _send(self, text: str) -> None:
         """Raises Stalled where the client takes nothing."""
         try:
-            async with asyncio.timeout(self._settings.live_idle_s):
+            with self._sending:
                 await _send(self._socket, text)
         except TimeoutError:
             idle_s = self._settings.live_idle_s
