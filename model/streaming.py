@@ -1,5 +1,6 @@
 """One person's frames as they arrive -> poses: at once, and again when the window is complete."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,9 +58,9 @@ class LiftStream:
     def _begin(self) -> None:
         self._pushed = 0
         self._state: InputState | None = None
-        self._rotations = np.empty((0, 3, 3), np.float32)  # of the newest frames
-        # the picture, and its mirror image
-        self._windows = [self._lifter.window.stream() for _ in range(1 + self._options.flip)]
+        open_windows = self._lifter.window.stream
+        self._windows = [open_windows() for _ in range(1 + self._options.flip)]  # mirrored, too
+        self._rotations = open_windows()
 
     @property
     def pushed(self) -> int:
@@ -72,42 +73,55 @@ class LiftStream:
         self._state = prepared.state
         ends = range(self._pushed, self._pushed + len(sequence))
         self._pushed = ends.stop
-        rotations = np.concatenate([self._rotations, prepared.rotation])
-        self._rotations = rotations
+        rotations = self._rotations.push(prepared.rotation)
         windows = []
         for side, stream in enumerate(self._windows):
             inputs = mirror_input(prepared.inputs) if side else prepared.inputs
             features = yield from encode(inputs, self._lifter.tokens_a_pass)
             windows.append(stream.push(features))
-        answers = yield from self._answer(ends, windows)
-        self._rotations = rotations[-self._lifter.frames :]
-        return answers
+        return (yield from self._answer(ends, windows, rotations))
 
     def flush(self) -> Lifting[StreamAnswers]:
         """The answers still owed, the last frame repeated; then the stream is as new."""
+        if not self._pushed:
+            return StreamAnswers(NOBODY, NOBODY)
         ends = range(self._pushed, self._pushed + self._lifter.window.future)
-        windows = [stream.flush() for stream in self._windows] if self._pushed else []
-        answers = yield from self._answer(ends, windows)
+        windows = [stream.flush() for stream in self._windows]
+        answers = yield from self._answer(ends, windows, self._rotations.flush())
         self._begin()
         return answers
 
-    def _answer(self, ends: range, windows: list[Float32]) -> Lifting[StreamAnswers]:
+    def _answer(
+        self, ends: range, windows: list[Float32], rotations: Float32
+    ) -> Lifting[StreamAnswers]:
         """What the windows that end at these frames say; for each side of the picture its own."""
         future, ahead = self._lifter.window.future, self._lookahead
         final = self._answering(ends, future)
         early = range(0) if ahead is None else self._answering(ends, ahead)
-        asked = sorted({*final, *early})
-        centre, dense = yield from self._decode(windows, [end - ends.start for end in asked])
-        return StreamAnswers(
-            self._finish(final, future, centre, asked),
-            self._finish(early, ahead or 0, dense, asked),
-        )
+        asked = final if early == final else sorted({*final, *early})
+        centre, dense = yield from self._decode(windows, asked)
+
+        def finish(rows: range, delay: int, xyz: Float32) -> Poses:
+            """The poses of the frames so long before these rows, among all that was asked."""
+            if not rows:
+                return NOBODY
+            at, first = asked.index(rows.start), ends.start - delay
+            turned = rotations[rows.start : rows.stop, -1 - delay]
+            poses = self._lifter.finish(xyz[at : at + len(rows)], turned, self._options.height_m)
+            return Poses(range(first + rows.start, first + rows.stop), poses)
+
+        return StreamAnswers(finish(final, future, centre), finish(early, ahead or 0, dense))
 
     def _answering(self, ends: range, delay: int) -> range:
-        """Those of the ends that come so many frames after a frame of the stream."""
-        return range(max(ends.start, delay), min(ends.stop, self._pushed + delay))
+        """Those of the ends, counted from the first, that come so many frames after a frame of the
+        stream."""
+        first = max(ends.start, delay)
+        stop = max(first, min(ends.stop, self._pushed + delay))
+        return range(first - ends.start, stop - ends.start)
 
-    def _decode(self, sides: list[Float32], rows: list[int]) -> Lifting[tuple[Float32, Float32]]:
+    def _decode(
+        self, sides: list[Float32], rows: Sequence[int]
+    ) -> Lifting[tuple[Float32, Float32]]:
         """Some of the windows (n, f, D) -> twice (len(rows), 17, 3): the centre, and the frame
         answered early."""
         parts = []
@@ -137,19 +151,8 @@ class LiftStream:
         plain, mirrored = np.split(xyz, 2)
         return (plain + mirror_pose(mirrored)) / 2
 
-    def _finish(self, ends: range, delay: int, xyz: Float32, asked: list[int]) -> Poses:
-        """The poses so many frames before these ends, among those of all that was asked."""
-        if not ends:
-            return NOBODY
-        frames = range(ends.start - delay, ends.stop - delay)
-        known = self._pushed - len(self._rotations)
-        rotations = self._rotations[frames.start - known : frames.stop - known]
-        at = asked.index(ends.start)
-        xyz = xyz[at : at + len(frames)]
-        return Poses(frames, self._lifter.finish(xyz, rotations, self._options.height_m))
 
-
-def _picked(windows: Float32, rows: list[int]) -> Float32:
+def _picked(windows: Float32, rows: Sequence[int]) -> Float32:
     """Rows in a row are a view, not a copy; at the end of a short stream they may not be."""
     first, last = rows[0], rows[-1]
     return windows[first : last + 1] if last - first < len(rows) else windows[rows]

@@ -166,10 +166,15 @@ class Settings(BaseSettings):
             description="While live answers take longer than this share of the time between "
             "frames, no live stream may begin (1013, 503); from 1 on streams fall behind.",
         ),
-    ] = 0.7
+    ] = 0.5
     live_always: Annotated[
         int,
-        Field(ge=1, le=100_000, description="Live streams that are let in however late answers."),
+        Field(
+            ge=1,
+            le=100_000,
+            description="Live streams that are let in however late answers, if a frame alone takes "
+            "so little that the machine would hold them.",
+        ),
     ] = 4
     live_looks_at_once: Annotated[
         int,

@@ -74,9 +74,12 @@ def begun(load: LiveLoad, fps: float) -> int:
     raise AssertionError("nobody was refused")
 
 
-@pytest.mark.parametrize(("alone_s", "fps", "expected"), [(0.01, 30, 6), (0.01, 60, 3), (9, 30, 2)])
+@pytest.mark.parametrize(
+    ("alone_s", "fps", "expected"), [(0.01, 30, 6), (0.01, 60, 3), (0.03, 30, 2), (9, 30, 1)]
+)
 def test_those_who_begin_together_are_counted(alone_s: float, fps: float, expected: int) -> None:
-    """Each adds 1.5 times what a frame takes, shared by two calls; two are always let in."""
+    """Each adds 1.5 times what a frame takes, shared by two calls; two are always let in where the
+    machine would hold them, and one where it would not hold any."""
     load = LiveLoad(most=1.4, always=2, calls=2)
     load.alone_s = alone_s
     assert begun(load, fps) == expected

@@ -40,7 +40,7 @@ def interleave_anew(
     clock: Clock = time.process_time,
 ) -> Timings:
     """The same for each of so many openings of the ways, which are told their number: where in
-    memory a network's weights come to lie makes up to 8 % of its time, for as long as it is open."""
+    memory a network's weights lie makes up to 8 % of its time, for as long as it is open."""
     seconds: dict[str, list[float]] = {}
     for opening in range(openings):
         ways = open_ways(opening)

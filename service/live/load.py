@@ -1,5 +1,6 @@
 """How long live streams wait for their answers, and so whether another one may begin."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
@@ -13,6 +14,8 @@ from service.errors import Overloaded
 WINDOW_S = 2.0
 QUANTILE = 0.9
 MOST_HELD = 10_000
+FULL = 0.9
+"""What of the time between frames may be work, when nothing waits for anything else."""
 GROWTH = 1.5
 """A newcomer is taken to add so many times what each of the others did: waiting grows faster than
 the number of streams."""
@@ -23,8 +26,9 @@ class LiveLoad:
     fast as they can be answered, and beyond that every stream falls behind without end.
 
     `most` is what may be reached; so many as `always` are let in nevertheless, because one client
-    that sends faster than its frame rate looks like a machine that is behind; `calls` is how many
-    liftings the machine carries out at once. Streams are told apart by any name. One event loop's.
+    that sends faster than its frame rate looks like a machine that is behind, but no more than the
+    machine would hold by what a frame takes alone; `calls` is how many liftings it carries out at
+    once. Streams are told apart by any name. One event loop's.
     """
 
     def __init__(self, most: float, always: int, calls: int):
@@ -49,7 +53,7 @@ class LiveLoad:
         now_s = time.monotonic()
         load = self._with_another(fps, now_s)
         under_way = {name for _, name, *_ in (*self._answered, *self._begun)}
-        if load > self._most and len(under_way) >= self._always:
+        if load > self._most and len(under_way) >= min(self._always, self._surely_held(fps)):
             raise Overloaded(
                 f"live answers would take {load:.0%} of the time between frames, and at most "
                 f"{self._most:.0%} keeps them in time; try again in {WINDOW_S:g} s",
@@ -67,6 +71,12 @@ class LiveLoad:
         _forget(self._answered, time.monotonic())
         shares = [share for _, _, share, _ in self._answered]
         return float(np.quantile(shares, QUANTILE)) if shares else 0.0
+
+    def _surely_held(self, fps: float) -> float:
+        """Streams of that rate, each of the calls serving its own one after another; the first is
+        never refused."""
+        alone = self.alone_s * fps
+        return max(1, self._calls * (FULL // alone)) if alone else math.inf
 
     def _with_another(self, fps: float, now_s: float) -> float:
         """What is measured, and what those will add who are not measured yet, the asker among them:
