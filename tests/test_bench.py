@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from model.training.network import NetworkShape
 from model.training.peers import TorchPeers
 from service.bench import live_clients, load, tune, wire
 from service.bench.report import Line
-from service.bench.timing import Timings
+from service.bench.timing import Timings, Way, interleave_anew
 from service.cli import commands
 
 SMALL = NetworkShape(joint_width=8, spatial_depth=1, temporal_depth=1, heads=1)
@@ -36,6 +37,17 @@ def test_a_line_passes_or_is_short(line: Line, verdict: str) -> None:
 def test_a_ratio_is_of_runs_of_the_same_round() -> None:
     timings = Timings({"ours": [1.0, 10.0, 2.0], "theirs": [2.0, 20.0, 5.0]})
     assert timings.cost("theirs", of="ours") == 2
+
+
+def test_ways_are_opened_anew_in_every_order() -> None:
+    ran: list[str] = []
+
+    def opened(number: int) -> dict[str, Way]:
+        return {name: partial(ran.append, f"{name}{number}") for name in "ab"}
+
+    timings = interleave_anew(opened, 2, 2)
+    assert ran == ["a0", "b0"] * 3 + ["a1", "b1"] * 3
+    assert {name: len(seconds) for name, seconds in timings.seconds.items()} == {"a": 4, "b": 4}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
@@ -78,6 +80,25 @@ def test_a_frames_input_is_the_same_bits_in_every_chunking(seen, cuts: list[int]
         parts.append(part)
     np.testing.assert_array_equal(np.concatenate([p.channels for p in parts]), whole.channels)
     np.testing.assert_array_equal(np.concatenate([p.rotation for p in parts]), whole.rotation)
+
+
+@given(st.data())
+def test_one_frame_in_plain_numbers_is_the_same_bits(data: st.DataObject) -> None:
+    """Whoever is seen, wherever, and whatever box was before."""
+    number = st.one_of(st.floats(-2, 2), st.sampled_from([0.0, -40.0, 1e6]))
+    rays = np.array(data.draw(st.lists(st.tuples(number, number), min_size=17, max_size=17)))[None]
+    sure = st.one_of(st.just(0.0), st.floats(0, 1, width=32))
+    score = np.array([data.draw(st.lists(sure, min_size=17, max_size=17))], np.float32)
+    before = Box(np.array([0.3, -0.1]), np.float64(0.4))
+    expected = camera.person_input(rays, score, before)
+    found = camera.one_person_input(rays, score, before)
+    for ours, theirs in (
+        (found.channels, expected.channels),
+        (found.rotation, expected.rotation),
+        (found.box.middle, expected.box.middle),
+        (found.box.half_size, expected.box.half_size),
+    ):
+        np.testing.assert_array_equal(ours.astype(np.float32), theirs.astype(np.float32))
 
 
 def test_what_is_not_seen_is_zero_and_keeps_the_last_box(seen) -> None:

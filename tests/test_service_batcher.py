@@ -1,7 +1,9 @@
 """Batched equals alone; live before long, in turn, and everybody gets an answer or an error."""
 
 import asyncio
+import re
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -298,6 +300,8 @@ async def test_calls_are_counted() -> None:
         "poselift_liftings_waiting 0.0",
     ):
         assert line in text
+    (spent,) = re.findall(r"^poselift_lifting_cpu_seconds_total (\S+)$", text, re.MULTILINE)
+    assert 0 < float(spent) < time.process_time()
 
 
 class Places:
@@ -315,12 +319,12 @@ class Places:
 
 @alone
 async def test_who_comes_alone_is_served_by_one_thread() -> None:
-    """The one whose caches still know the model, however many there are."""
+    """The one whose caches still know the model, however many there are: it is idle before its
+    caller is answered."""
     places = Places()
     async with batching(workers=4) as batcher:
         for _ in range(10):
             assert await batcher.submit(places, frames(3), live=True) == 3
-            await asyncio.sleep(0.02)  # it was answered a moment before it was idle
     assert len(places.threads) == 30 and len(set(places.threads)) == 1
 
 
