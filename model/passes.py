@@ -84,10 +84,13 @@ def split_answers(found: Any, passes: Sequence[Pass]) -> list[Any]:
 
 def encode(inputs: Float32, tokens: int = TOKENS_A_PASS) -> Lifting[Float32]:
     """Frames (T, 17, C) -> their features (T, D), at most so many tokens a pass."""
+    if len(inputs) <= tokens:
+        features: Float32 = yield Encode(inputs)
+        return features
     parts = []
     for start in range(0, len(inputs), tokens):
         parts.append((yield Encode(inputs[start : start + tokens])))
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return np.concatenate(parts)
 
 
 def lift_centre(inputs: Float32, window: Window, tokens: int = TOKENS_A_PASS) -> Lifting[Float32]:

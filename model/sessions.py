@@ -96,7 +96,7 @@ class Copies:
 
     def __init__(self, copies: Sequence[Halves], *, exclusive: bool):
         self._copies = copies
-        self._exclusive = exclusive
+        self._shared = None if exclusive else nullcontext(copies[0])
         self._idle: SimpleQueue[Halves] = SimpleQueue()
         for one in copies:
             self._idle.put(one)
@@ -106,7 +106,7 @@ class Copies:
 
     def lent(self) -> AbstractContextManager[Halves]:
         """A copy for one run; waits while all are at work."""
-        return self._taken() if self._exclusive else nullcontext(self._copies[0])
+        return self._shared or self._taken()
 
     @contextmanager
     def _taken(self) -> Iterator[Halves]:

@@ -50,6 +50,7 @@ class WindowStream:
 
     def __init__(self, window: Window):
         self._window = window
+        self._before = window.length - 1
         # frames as they came, the first `_filled` rows; never written twice, so that windows, which
         # are views of them, stay as they are
         self._rows: NDArray[Any] | None = None
@@ -57,16 +58,14 @@ class WindowStream:
 
     def push(self, frames: NDArray[Any]) -> NDArray[Any]:
         """Take the next frames (n, ...); give the windows (n, f, ...) that end at each."""
-        before, count = self._window.length - 1, len(frames)
-        rows = self._rows
-        if rows is None:
-            self._move(np.repeat(frames[:1], before, axis=0), count)
-        elif self._filled + count > len(rows):
-            self._move(rows[self._filled - before : self._filled], count)
-        assert self._rows is not None
-        first, self._filled = self._filled - before, self._filled + count
-        self._rows[first + before : self._filled] = frames
-        return _sliding(self._rows[first : self._filled], count, before + 1)
+        count = len(frames)
+        rows = self._room_for(frames, count)
+        first, self._filled = self._filled, self._filled + count
+        rows[first : self._filled] = frames
+        # the `count` runs of rows: what sliding_window_view gives in ten times the time
+        shape, step = (count, self._window.length, *rows.shape[1:]), rows.strides[0]
+        at = (first - self._before) * step
+        return np.ndarray(shape, rows.dtype, rows, at, (step, *rows.strides))
 
     def flush(self) -> NDArray[Any]:
         """The windows (future, f, ...) that end after the last frame, which is repeated; then the
@@ -78,16 +77,18 @@ class WindowStream:
         self._rows = None
         return owed
 
-    def _move(self, kept: NDArray[Any], count: int) -> None:
-        """To new memory, with room for so many frames and for half a window to come."""
-        room = len(kept) + count + self._window.length // 2
-        self._rows = np.empty((room, *kept.shape[1:]), kept.dtype)
-        self._rows[: len(kept)] = kept
-        self._filled = len(kept)
-
-
-def _sliding(rows: NDArray[Any], count: int, length: int) -> NDArray[Any]:
-    """The `count` runs of `length` rows, as a view: what sliding_window_view gives in ten times the
-    time."""
-    strides = (rows.strides[0], *rows.strides)
-    return np.ndarray((count, length, *rows.shape[1:]), rows.dtype, rows, 0, strides)
+    def _room_for(self, frames: NDArray[Any], count: int) -> NDArray[Any]:
+        """The rows, with room for so many more; new ones have some for half a window to come."""
+        rows = self._rows
+        if rows is not None and self._filled + count <= len(rows):
+            return rows
+        kept = (
+            np.repeat(frames[:1], self._before, axis=0)
+            if rows is None
+            else rows[self._filled - self._before : self._filled]
+        )
+        room = self._before + count + self._window.length // 2
+        self._rows = rows = np.empty((room, *frames.shape[1:]), frames.dtype)
+        rows[: self._before] = kept
+        self._filled = self._before
+        return rows

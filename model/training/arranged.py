@@ -81,7 +81,6 @@ class TemporalHalf(_Part):
     position_shares: Tensor
     share_bias: Tensor
     frame_weights: Tensor
-    head_matrix: Tensor
 
     def __init__(self, network: PoseFormer, dense: bool):
         super().__init__(network)
@@ -94,7 +93,6 @@ class TemporalHalf(_Part):
         self._keep("position_shares", (positions * first.norm1.weight) @ weight.T)
         self._keep("share_bias", first.attention.qkv.bias + weight @ first.norm1.bias)
         self._keep("frame_weights", network.frame_mean.weight[0].T)  # (1, f)
-        self._keep("head_matrix", network.head.weight.T)  # (D, 51)
 
     def forward(self, rows: Tensor) -> tuple[Tensor, ...]:
         network, frames = self.network, self.network.shape.frames
@@ -102,21 +100,23 @@ class TemporalHalf(_Part):
         windows = rows.reshape(-1, frames, 4 * width).transpose(0, 1)  # (f, B, 4 D)
         first, *others = _blocks(network.temporal)
         x = windows[..., :width] + self.positions
+        # as LayerNormalization's third output it would be one operation, which TensorRT lacks
         scale = (x.square().mean(dim=-1, keepdim=True) + first.norm1.eps).rsqrt()
         qkv = (windows[..., width:] + self.position_shares) * scale + self.share_bias
         x = _mix(first, x.flatten(0, 1), qkv, frames)
         for block in others:
             x = _block(block, x, frames)
-        x = network.temporal_norm(x).unflatten(0, (frames, -1))  # (f, B, D)
+        x = network.temporal_norm(x)  # (f * B, D)
         # the mean's bias, one number for all channels, is what the norm behind it takes off
-        mean = (self.frame_weights @ x.flatten(1)).unflatten(-1, (-1, width))  # (1, B, D)
-        centre = self._read(mean)
-        return (centre, self._read(x)) if self.dense else (centre,)
+        mean = (self.frame_weights @ x.reshape(frames, -1)).reshape(-1, width)  # (B, D)
+        if not self.dense:
+            return (self._read(mean, 1),)
+        return self._read(torch.cat([mean, x]), 1 + frames).split([1, frames], dim=1)
 
-    def _read(self, tokens: Tensor) -> Tensor:
-        """(tokens, B, D) -> (B, tokens, 17, 3)."""
-        joints = self.network.head_norm(tokens) @ self.head_matrix + self.network.head.bias
-        return joints.unflatten(-1, (JOINTS, 3)).transpose(0, 1)
+    def _read(self, rows: Tensor, tokens: int) -> Tensor:
+        """(tokens * B, D) -> (B, tokens, 17, 3)."""
+        joints = self.network.head(self.network.head_norm(rows))
+        return joints.reshape(tokens, -1, JOINTS, 3).transpose(0, 1)
 
 
 def _blocks(half: nn.Sequential) -> list[Block]:

@@ -81,7 +81,8 @@ def _state(model: onnx.ModelProto, network: PoseFormer) -> dict[str, torch.Tenso
 
 def _rearranged(kept: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """What of an arranged file's weights goes under another name than its own."""
-    return {
+    head = kept.get("temporal/head_matrix")  # until version 0.2
+    return ({} if head is None else {"head.weight": head.T}) | {
         "joint_embedding.weight": kept["spatial/embedding"].T,
         "joint_embedding.bias": torch.zeros(kept["spatial/embedding"].shape[1]),
         "joint_positions": kept["spatial/positions"].transpose(0, 1),
@@ -92,7 +93,6 @@ def _rearranged(kept: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         f"{_BLOCK}norm1.bias": torch.zeros_like(kept["shares/scale"]),
         f"{_BLOCK}attention.qkv.weight": kept["shares/matrix"].T,
         f"{_BLOCK}attention.qkv.bias": kept["temporal/share_bias"],
-        "head.weight": kept["temporal/head_matrix"].T,
     }
 
 
