@@ -145,6 +145,7 @@ class Batcher:
 
     def _leave(self, caller: _Caller) -> None:
         caller.left = True
+        caller.answer.cancel()
         early = caller.answer.cancelled()
         with self._lock:
             self._inside -= 1

@@ -141,16 +141,17 @@ def filmed_clips(films: Sequence[Filmed], normalisation: Normalisation) -> Itera
 
 
 def prepare_film(film: Filmed, normalisation: Normalisation) -> tuple[Floats, Floats]:
-    """The network's input (T, 17, C) and its target (T, 17, 3) m for a whole film."""
+    """The network's input (T, 17, C), the bits that the service prepares, and its target
+    (T, 17, 3) m for a whole film."""
     keypoints = film.keypoints
-    image_size = np.array(keypoints.image_size, np.float32)
     if normalisation == "image":
-        return image_input(keypoints.xy, image_size), film.relative.astype(np.float32)
-    focal = np.float32(film.focal_px or max(keypoints.image_size))
-    rays = pixels_to_rays(keypoints.xy, image_size, focal)
-    seen = person_input(rays, keypoints.confidence, whole_picture(image_size, focal))
-    target = turn((film.relative / film.size).astype(np.float32), seen.rotation)
-    return seen.channels, target
+        size = np.array(keypoints.image_size, np.float32)
+        return image_input(keypoints.xy, size), film.relative.astype(np.float32)
+    size, focal = np.array(keypoints.image_size), float(film.focal_px or max(keypoints.image_size))
+    rays = pixels_to_rays(keypoints.xy.astype(np.float64), size, focal)
+    seen = person_input(rays, keypoints.confidence, whole_picture(size, focal))
+    target = turn(film.relative / film.size, seen.rotation)
+    return seen.channels.astype(np.float32), target.astype(np.float32)
 
 
 def _rows(films: Sequence[Filmed], normalisation: Normalisation, device: torch.device) -> _Rows:
