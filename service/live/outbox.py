@@ -61,6 +61,11 @@ class Outbox:
     def _is_full(self) -> bool:
         return len(self._held) >= self._size
 
+    def forget(self) -> None:
+        """Let go of what sending raised: it holds the stream that holds this, and only the rare
+        collections of cycles would find them."""
+        self._failure = None
+
     def _drop_oldest(self) -> bool:
         for place, (_, provisional) in enumerate(self._held):
             if provisional:

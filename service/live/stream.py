@@ -107,7 +107,7 @@ class _Conversation:
         dropped = self._service.telemetry.live_dropped.inc
         drops = opening.policy == "drop_oldest"
         outbox = Outbox(self._settings.live_queue, dropped if drops else None)
-        async with _sending(outbox, self._send), aclosing(self._frames(opening, lifter)) as frames:
+        async with sending(outbox, self._send), aclosing(self._frames(opening, lifter)) as frames:
             async for span, people in frames:
                 with self._service.live_load.answering(self, len(span), opening.fps):
                     found = await self._lift(session.push(span, people), lifter)
@@ -231,7 +231,7 @@ def _session(opening: Opening, lifter: Lifter) -> LiveSession:
 
 
 @asynccontextmanager
-async def _sending(outbox: Outbox, send: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
+async def sending(outbox: Outbox, send: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
     """Sends what is put, also what is left at the end: all of it after work that ended well, what a
     short while allows after work that failed."""
     sender = asyncio.create_task(outbox.drain(send))
@@ -246,3 +246,4 @@ async def _sending(outbox: Outbox, send: Callable[[str], Awaitable[None]]) -> As
     finally:
         sender.cancel()
         await asyncio.gather(sender, return_exceptions=True)
+        outbox.forget()
