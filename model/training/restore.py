@@ -81,7 +81,7 @@ def _state(model: onnx.ModelProto, network: PoseFormer) -> dict[str, torch.Tenso
 
 def _rearranged(kept: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """What of an arranged file's weights goes under another name than its own."""
-    head = kept.get("temporal/head_matrix")  # until version 0.2
+    head = kept.get("temporal/head_matrix")  # in files exported before it kept its own name
     return ({} if head is None else {"head.weight": head.T}) | {
         "joint_embedding.weight": kept["spatial/embedding"].T,
         "joint_embedding.bias": torch.zeros(kept["spatial/embedding"].shape[1]),
