@@ -1,12 +1,13 @@
 """Fixtures that several tests share."""
 
+import asyncio
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -138,6 +139,16 @@ def start_server() -> ServerStarter:
     """Gives a client of a real server process on a free port; settings are POSELIFT_<NAME>.
     Whatever its clients do, a server neither dies nor logs a traceback."""
     return _served
+
+
+def in_a_loop(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    """A coroutine as a test, bounded in time."""
+
+    def run() -> None:
+        asyncio.run(asyncio.wait_for(test(), 60))
+
+    run.__doc__ = test.__doc__
+    return run
 
 
 def until(ask: Callable[[], httpx.Response], status: int) -> httpx.Response:

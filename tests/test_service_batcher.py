@@ -4,12 +4,13 @@ import asyncio
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import in_a_loop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import lifter, person
@@ -77,16 +78,6 @@ async def started(*coroutines: Coroutine[Any, Any, Any]) -> list[asyncio.Task[An
     return tasks
 
 
-def alone(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """A coroutine as a test, bounded in time."""
-
-    def run() -> None:
-        asyncio.run(asyncio.wait_for(test(), 60))
-
-    run.__doc__ = test.__doc__
-    return run
-
-
 callers = st.tuples(
     st.sampled_from([3, 9]),
     st.integers(1, 60),
@@ -124,7 +115,7 @@ def test_batched_is_alone_and_who_leaves_disturbs_nobody(
             np.testing.assert_allclose(found.xyz, expected, atol=1e-5)
 
 
-@alone
+@in_a_loop
 async def test_those_who_wait_share_a_call_up_to_its_tokens() -> None:
     gated = Gated()
     async with batching() as batcher:
@@ -138,7 +129,7 @@ async def test_those_who_wait_share_a_call_up_to_its_tokens() -> None:
     assert len(tokens) == 2 or tokens[1] == TOKENS
 
 
-@alone
+@in_a_loop
 async def test_live_goes_before_long() -> None:
     gated = Gated()
     async with batching() as batcher:
@@ -153,7 +144,7 @@ async def test_live_goes_before_long() -> None:
         await long
 
 
-@alone
+@in_a_loop
 async def test_long_ones_take_turns() -> None:
     """A short upload behind a long one is done after as many calls as it has, twice."""
     gated = Gated()
@@ -168,7 +159,7 @@ async def test_long_ones_take_turns() -> None:
         await long
 
 
-@alone
+@in_a_loop
 async def test_live_ones_without_end_leave_a_turn_now_and_then() -> None:
     gated = Gated()
     async with batching() as batcher:
@@ -192,7 +183,7 @@ def noted(lifting: Lifting[Any], notes: list[str]) -> Lifting[Any]:
         raise
 
 
-@alone
+@in_a_loop
 async def test_for_a_caller_who_left_nothing_more_is_run() -> None:
     gated, notes = Gated(), []
     async with batching() as batcher:
@@ -214,7 +205,7 @@ def failing(error: Exception) -> Lifting[None]:
     raise error
 
 
-@alone
+@in_a_loop
 async def test_what_a_lifting_raises_is_its_callers_alone() -> None:
     gated = Gated()
     async with batching() as batcher:
@@ -231,7 +222,7 @@ async def test_what_a_lifting_raises_is_its_callers_alone() -> None:
     assert good == [3, 3, 3]
 
 
-@alone
+@in_a_loop
 async def test_what_a_call_raises_is_that_of_all_who_shared_it() -> None:
     class Broken(Gated):
         def run_pass(self, wanted: Pass) -> Any:
@@ -252,7 +243,7 @@ async def test_what_a_call_raises_is_that_of_all_who_shared_it() -> None:
         assert await batcher.submit(broken, frames(2), live=True) == 2
 
 
-@alone
+@in_a_loop
 async def test_more_than_the_bound_are_sent_away_for_now() -> None:
     gated = Gated()
     async with batching(liftings=2) as batcher:
@@ -267,7 +258,7 @@ async def test_more_than_the_bound_are_sent_away_for_now() -> None:
         assert await tasks[0] == 1
 
 
-@alone
+@in_a_loop
 async def test_at_the_end_nobody_is_left_waiting() -> None:
     gated = Gated()
     async with batching() as batcher:
@@ -285,7 +276,7 @@ async def test_at_the_end_nobody_is_left_waiting() -> None:
     assert not [one for one in threading.enumerate() if one.name.startswith("batcher")]
 
 
-@alone
+@in_a_loop
 async def test_calls_are_counted() -> None:
     telemetry = Telemetry()
     batcher = Batcher(workers=1, tokens=TOKENS, liftings=9, telemetry=telemetry)
@@ -317,7 +308,7 @@ class Places:
         return MODEL.run_pass(wanted)
 
 
-@alone
+@in_a_loop
 async def test_who_comes_alone_is_served_by_one_thread() -> None:
     """The one whose caches still know the model, however many there are: it is idle before its
     caller is answered."""
@@ -328,7 +319,7 @@ async def test_who_comes_alone_is_served_by_one_thread() -> None:
     assert len(places.threads) == 30 and len(set(places.threads)) == 1
 
 
-@alone
+@in_a_loop
 async def test_who_comes_together_is_served_by_all_threads() -> None:
     """Each pass waits for two more at the same time: with fewer threads none would ever end."""
     places = Places(together=3)

@@ -1,10 +1,9 @@
 """What a stream's socket waits for: its patience, and how much it lets lie unread."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
 import pytest
+from conftest import in_a_loop
 from uvicorn import Config
 from uvicorn.server import ServerState
 from websockets.client import ClientProtocol
@@ -14,16 +13,6 @@ from service.live.connection import MOST_WAITING, SMALL_BYTES, LiveConnection
 from service.live.patience import Patience
 
 LIMIT_S = 0.2
-
-
-def in_a_loop(test: Callable[[], Any]) -> Callable[[], None]:
-    """A coroutine as a test, bounded in time."""
-
-    def run() -> None:
-        asyncio.run(asyncio.wait_for(test(), 30))
-
-    run.__doc__ = test.__doc__
-    return run
 
 
 @in_a_loop
