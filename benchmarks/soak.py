@@ -1,4 +1,4 @@
-"""Streams, lifts and small videos that come and go; does the server's memory stay flat?
+"""Streams, pictures, lifts and small videos that come and go; does the server's memory stay flat?
 
     .venv/bin/python benchmarks/soak.py [MINUTES]
 
@@ -6,6 +6,7 @@ Ends with 1 if the server's memory grows beyond noise once it has warmed up, or 
 it should not. All traffic stays on this machine, and comes from a fixed number of clients.
 """
 
+import io
 import json
 import random
 import statistics
@@ -13,17 +14,21 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from model import H36M17
+from model import H36M17, open_video
 from service.bench.served import Served, served
 from service.bench.trial import walk
 
@@ -87,7 +92,7 @@ def _clients(url: str) -> Iterator[Counter[str]]:
             with lock:
                 answers[answer] += 1
 
-    kinds = [_lift, _http_stream, _video, *[_websocket] * 3]
+    kinds = [_lift, _http_stream, _video, _pictures, *[_websocket] * 3]
     with ThreadPoolExecutor(len(kinds)) as threads:
         working = [threads.submit(work, visit, seed) for seed, visit in enumerate(kinds)]
         try:
@@ -127,8 +132,22 @@ def _video(url: str, chance: random.Random) -> str:
 
 
 def _websocket(url: str, chance: random.Random) -> str:
-    """Up to three people for a few seconds; one client in four leaves without a word."""
+    """Up to three people for a few seconds."""
     people, frames = chance.randint(1, 3), _frames(chance.randint(1, 90))
+    messages = [json.dumps(ABOUT)]
+    for number, joints in enumerate(frames):
+        seen = [{"id": id, "keypoints": joints} for id in range(people)]
+        messages.append(json.dumps({"frame": number, "people": seen}))
+    return _stream(url, messages, chance)
+
+
+def _pictures(url: str, chance: random.Random) -> str:
+    """The beginning of a clip, as pictures."""
+    return _stream(url, [json.dumps({"fps": 30}), *_jpegs()[: chance.randint(1, 30)]], chance)
+
+
+def _stream(url: str, messages: Sequence[str | bytes], chance: random.Random) -> str:
+    """One client in four leaves without a word."""
     leaves = chance.random() < 0.25
     try:
         # a client of this kind takes a server that is behind with its frames for dead: its pings
@@ -136,10 +155,8 @@ def _websocket(url: str, chance: random.Random) -> str:
         with connect(
             f"ws{url.removeprefix('http')}/stream", open_timeout=60, ping_interval=None
         ) as client:
-            client.send(json.dumps(ABOUT))
-            for number, joints in enumerate(frames):
-                seen = [{"id": id, "keypoints": joints} for id in range(people)]
-                client.send(json.dumps({"frame": number, "people": seen}))
+            for message in messages:
+                client.send(message)
             if leaves:
                 return "left"
             client.send('{"end": true}')
@@ -148,6 +165,18 @@ def _websocket(url: str, chance: random.Random) -> str:
         return "1000"
     except ConnectionClosed as closed:
         return str(closed.rcvd.code if closed.rcvd else closed)
+
+
+@cache
+def _jpegs() -> list[bytes]:
+    with open_video(CLIP) as video:
+        return [_jpeg(frame.image) for frame in video.frames()]
+
+
+def _jpeg(picture: NDArray[np.uint8]) -> bytes:
+    held = io.BytesIO()
+    Image.fromarray(picture).save(held, "JPEG")
+    return held.getvalue()
 
 
 def _frames(count: int) -> list[Any]:

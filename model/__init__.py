@@ -20,7 +20,7 @@ from model.errors import (
     UnreadableVideo,
 )
 from model.formats import FORMATS, Format, read_npz, write_motion
-from model.frames import Frame, Video, VideoInfo, container_of, open_video
+from model.frames import MAX_SIDE_PX, Frame, Video, VideoInfo, container_of, open_video
 from model.joint_sets import (
     AIC14,
     BLAZEPOSE33,
@@ -94,6 +94,7 @@ __all__ = [
     "MAX_DETECT_EVERY",
     "MAX_FPS",
     "MAX_IMAGE_SIDE_PX",
+    "MAX_SIDE_PX",
     "PLOT_SUFFIXES",
     "READOUTS",
     "SKELETONS",

@@ -85,8 +85,8 @@ class _Worker:
 class Batcher:
     """Carries out liftings in a pool of threads, `tokens` of one model and kind at most in a call.
 
-    `liftings` may be under way at once; whoever comes beyond that gets Overloaded. All callers are
-    of one event loop.
+    `liftings` may be under way at once; whoever comes beyond that gets Overloaded, unless they are
+    `welcome`: those who could not come again. All callers are of one event loop.
     """
 
     def __init__(self, *, workers: int, tokens: int, liftings: int, telemetry: Telemetry):
@@ -105,11 +105,13 @@ class Batcher:
         self._idle = list(self._workers)
         telemetry.watch_queue(self._waiting)
 
-    async def submit(self, lifter: Lifter, lifting: Lifting[Result], *, live: bool) -> Result:
+    async def submit(
+        self, lifter: Lifter, lifting: Lifting[Result], *, live: bool, welcome: bool = False
+    ) -> Result:
         """The answer of a lifting, whose passes `lifter` carries out. Raises what the lifting
         raises, Overloaded, and NotReady once closed. Cancelled, it asks for nothing more."""
         caller = _Caller(lifter, lifting, live, asyncio.get_running_loop().create_future())
-        self._admit(caller)
+        self._admit(caller, welcome)
         try:
             result: Result = await caller.answer
             return result
@@ -129,11 +131,11 @@ class Batcher:
         for worker in self._workers:
             worker.end()
 
-    def _admit(self, caller: _Caller) -> None:
+    def _admit(self, caller: _Caller, welcome: bool) -> None:
         with self._lock:
             if not self._open:
                 raise _stopping()
-            if self._inside >= self._room:
+            if self._inside >= self._room and not welcome:
                 raise Overloaded(
                     f"{self._inside} liftings are under way, as many as may be; "
                     f"try again in {RETRY_AFTER_S} s",

@@ -23,7 +23,8 @@ class Door:
 
     @contextmanager
     def enter(self) -> Iterator[None]:
-        """From before the body is received until the answer; raises Overloaded."""
+        """From before the body is received until the answer; raises Overloaded, and NotReady where
+        the service stops meanwhile."""
         if self._inside >= self._places:
             raise Overloaded(
                 f"{self._inside} {self._name} are under way, as many as may be; "
@@ -32,9 +33,19 @@ class Door:
             )
         self._inside += 1
         try:
-            yield
+            with until_stopped():
+                yield
         finally:
             self._inside -= 1
+
+
+@contextmanager
+def until_stopped() -> Iterator[None]:
+    """Around a request, which the server cancels when it stops: raises NotReady then."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        raise NotReady("the service is stopping; the work was not finished") from None
 
 
 async def while_wanted(work: Coroutine[Any, Any, Result], receive: Receive) -> Result:
@@ -44,12 +55,11 @@ async def while_wanted(work: Coroutine[Any, Any, Result], receive: Receive) -> R
     working = asyncio.create_task(work)
     leaving = asyncio.ensure_future(receive())
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise Abandoned("the client left before its answer")
-        return await working
-    except asyncio.CancelledError:
-        raise NotReady("the service is stopping; the work was not finished") from None
+        with until_stopped():
+            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise Abandoned("the client left before its answer")
+            return await working
     finally:
         leaving.cancel()
         working.cancel()

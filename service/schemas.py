@@ -341,5 +341,5 @@ def _read_person(document: Mapping[str, Any], video: VideoInfo, space: str) -> P
     )
 
 
-def dump(document: Mapping[str, Any]) -> bytes:
+def dump(document: Any) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -58,7 +58,8 @@ class Stream:
         for name, value in asked.given.items():
             if value != self._settled[name]:
                 raise Conflict(
-                    f"{name} may not change in a stream: it was {self._settled[name]}, got {value}"
+                    f"{name} may not change in a stream: it was {self._settled[name]!r:.80}, "
+                    f"got {value!r:.80}"
                 )
         if asked.first_frame not in (None, self.frames):
             raise Conflict(

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from model.detectors import Person, distance, is_same, open_detector
 from model.detectors import mediapipe as embedded
-from model.detectors.following import LOST_AFTER_S, Look, PeopleFollower, Square, search_squares
+from model.detectors.following import (
+    LOST_AFTER_S,
+    MAX_SQUARES,
+    Look,
+    PeopleFollower,
+    Square,
+    search_squares,
+)
 from model.errors import DetectorUnavailable, InvalidInput, UnknownName
 from model.frames import open_video
 from model.joint_sets import BLAZEPOSE33
@@ -100,6 +107,26 @@ def test_a_square_moves_its_people_back_into_the_picture() -> None:
             inside = 0 <= to[0] < 160 and 0 <= to[1] < 90
             expected = picture[to[1], to[0]] if inside else [0, 0, 0]
             np.testing.assert_array_equal(part[y, x], expected)
+
+
+@pytest.mark.parametrize("place", [(0, 0), (-700, 40), (11_990, -3), (20_000, 0)])
+def test_a_large_square_is_thinned_out(place: tuple[int, int]) -> None:
+    """From 2 GB on MediaPipe ends the process."""
+    picture = np.random.default_rng(0).integers(1, 255, (90, 12_000, 3), np.uint8)
+    square = Square(*place, 10_000)
+    part = square.cut(picture)
+    assert square.step == 3 and part.shape == (3334, 3334, 3)
+    inside = 0
+    for y, x in np.argwhere(part.any(axis=-1))[::5000]:
+        (to,) = square.to_image(Person(np.float32([[x, y]]), np.float32([1]))).xy.astype(int)
+        np.testing.assert_array_equal(part[y, x], picture[to[1], to[0]])
+        inside += 1
+    assert bool(inside) == (place[0] < 12_000)
+
+
+def test_a_line_of_pixels_is_searched_in_few_squares() -> None:
+    for size in ((1500, 1), (1, 16_384)):
+        assert len(search_squares(*size)) == 1 + MAX_SQUARES
 
 
 @pytest.mark.parametrize("size", [(640, 360), (360, 640), (500, 480), (2000, 300), (64, 64)])

@@ -251,9 +251,11 @@ async def test_more_than_the_bound_are_sent_away_for_now() -> None:
         with pytest.raises(Overloaded, match="2 liftings") as caught:
             await batcher.submit(gated, frames(1), live=True)
         assert caught.value.retry_after_s > 0
+        tasks += await started(batcher.submit(gated, frames(1), live=True, welcome=True))
         tasks[1].cancel()
-        await asyncio.wait(tasks[1:])
+        await asyncio.wait(tasks[1:2])
         gated.allow()
+        assert await tasks[2] == 1
         assert await batcher.submit(gated, frames(1), live=False) == 1
         assert await tasks[0] == 1
 

@@ -1,6 +1,9 @@
 """Who may still begin a live stream, and that those under way go on."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
+from itertools import product
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -94,3 +97,35 @@ def test_streams_that_are_over_count_no_more() -> None:
             pass
         load.end(stream)
     assert load.waiting() == 0
+
+
+@pytest.mark.parametrize(
+    ("fps", "most", "fits"), [(1, 0.31, True), (30, 0.35, False), (30, 0.4, True), (1000, 2, False)]
+)
+def test_who_asks_for_few_frames_a_second_adds_little(
+    monkeypatch: pytest.MonkeyPatch, fps: float, most: float, fits: bool
+) -> None:
+    """Beside five streams of 30 frames/s, whose frames take 10 ms each."""
+    times = SimpleNamespace(monotonic=lambda: now_s)
+    monkeypatch.setattr("service.live.load.time", times)
+    load = LiveLoad(most=most, always=1, calls=1)
+    for frame, stream in product(range(60), range(5)):
+        now_s = frame / 30
+        with load.answering(stream, 1, 30):
+            now_s += 0.01
+    assert load.waiting() == pytest.approx(0.3)
+    with nullcontext() if fits else pytest.raises(Overloaded):
+        load.begin("another", fps)
+
+
+def test_one_stream_of_many_people_is_never_too_much(start_server: ServerStarter) -> None:
+    """A live stream under way cannot come again with what was refused."""
+    people = [{"id": id, "keypoints": KEYPOINTS[0]} for id in range(8)]
+    with start_server(max_liftings=2) as server, connected(server) as socket:
+        opened(socket)
+        for number in range(3):
+            send(socket, {"frame": number, "people": people})
+        send(socket, {"end": True})
+        answers, code, _ = rest(socket)
+    assert code == 1000
+    assert [len(one["people"]) for one in answers] == [8] * 6

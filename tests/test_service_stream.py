@@ -463,3 +463,14 @@ def test_a_server_that_stops_says_so() -> None:
     if code == 1013:
         assert answers[-1]["error"]["status"] == 503
         assert reason.startswith("the service is stopping")
+
+
+@pytest.mark.parametrize("opened_before", [False, True])
+def test_text_that_is_no_utf8_is_closed_with_1007(
+    server: httpx.Client, opened_before: bool
+) -> None:
+    with connected(server) as socket:
+        if opened_before:
+            opened(socket)
+        socket.send(b"\xff\xfe", text=True)
+        assert rest(socket) == ([], 1007, "")

@@ -1,19 +1,23 @@
 """WS /stream with pictures: a real clip with two people, through a real server."""
 
+import asyncio
 import io
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from conftest import in_a_loop
 from live_client import Document, connected, opened, receive, rest, send
 from numpy.typing import NDArray
 from PIL import Image
 
 from model import (
     H36M17,
+    MAX_SIDE_PX,
     KeypointSequence,
     Lifter,
     SwapRepair,
@@ -23,6 +27,7 @@ from model import (
     open_video,
 )
 from service.errors import NotUnderstood
+from service.live.newest import MOST_SKIPPED, NewestPicture
 from service.live.pictures import Camera, Watcher, read_jpeg
 
 CLIP = Path(__file__).parent / "clips" / "two_people.mp4"
@@ -161,7 +166,89 @@ def test_a_picture_lies_as_its_camera_was_held() -> None:
 
 def test_a_picture_that_is_too_large_is_not_decoded() -> None:
     picture = jpeg(np.zeros((64, 64, 3), np.uint8))
-    with pytest.raises(TooLarge, match="at most 4095 pixels here, got 64x64"):
+    with pytest.raises(TooLarge, match="at most 4095 pixels and 16384 px a side here, got 64x64"):
         read_jpeg(picture, 4095)
     with pytest.raises(NotUnderstood):
         read_jpeg(picture[: len(picture) // 2], 4096)
+
+
+def scans(jpeg: bytes) -> bytes:
+    """The last scan of a progressive JPEG, from its marker to the end."""
+    return jpeg[jpeg.rindex(b"\xff\xda") : -2]
+
+
+def test_a_jpeg_of_many_scans_is_not_decoded() -> None:
+    """Each costs as much as a picture, and may be 80 bytes long."""
+    plain = jpeg(np.zeros((64, 64, 3), np.uint8), progressive=True)
+    more = [plain[:-2] + scans(plain) * count + plain[-2:] for count in (50, 300)]
+    assert read_jpeg(more[0], 4096).shape == (64, 64, 3)
+    with pytest.raises(TooLarge, match="at most 100 scans here, got 31"):
+        read_jpeg(more[1], 4096)
+    # what a camera adds in front and behind is no part of the picture
+    marker = b"\xff\xda" * 300
+    extra = b"\xff\xe1" + (len(marker) + 2).to_bytes(2, "big") + marker
+    assert read_jpeg(plain[:2] + extra + plain[2:] + marker, 4096).shape == (64, 64, 3)
+
+
+def test_what_is_no_jpeg_is_said_in_words() -> None:
+    with pytest.raises(NotUnderstood, match="a binary message is one JPEG picture, and this is n"):
+        read_jpeg(b"GIF89a", 4096)
+
+
+@pytest.mark.parametrize(("width", "height"), [(30_000, 16), (16, 65_500), (1500, 1), (1, 1)])
+def test_pictures_of_odd_shapes_harm_nobody(
+    server: httpx.Client, jpegs: list[bytes], width: int, height: int
+) -> None:
+    """A long one ended the server, a thin one held its looks for minutes."""
+    with connected(server) as socket:
+        opened(socket, {"fps": 30})
+        send(socket, jpeg(np.full((height, width, 3), 90, np.uint8)))
+        send(socket, {"end": True})
+        answers, code, reason = rest(socket)
+    if max(width, height) > MAX_SIDE_PX:
+        assert code == 1008 and reason.endswith(f"px a side here, got {width}x{height}")
+    else:
+        assert code == 1000 and [one["people"] for one in answers] == [[], []]
+    assert server.get("/health/live").status_code == 200
+
+
+def test_people_in_a_large_picture_are_where_they_are(jpegs: list[bytes]) -> None:
+    """Squares of it are thinned out."""
+    picture = np.asarray(Image.open(io.BytesIO(jpegs[0])))
+    people = []
+    for times in (1, 6):
+        with closing(open_detector("mediapipe", 2)) as detector:
+            large = np.kron(picture, np.ones((times, times, 1), np.uint8))
+            found = detector.detect(large, 0.0)
+        people.append(sorted((one.middle() / times).tolist() for one in found))
+    np.testing.assert_allclose(people[1], people[0], atol=6)
+    assert len(people[0]) == 2
+
+
+def test_a_frame_rate_next_to_nothing_is_taken(jpegs: list[bytes]) -> None:
+    with closing(Watcher(replace(camera(), fps=5e-324))) as watcher:
+        assert [len(watcher.look(one, frame)[0]) for frame, one in enumerate(jpegs[:3])] == [1] * 3
+
+
+@in_a_loop
+async def test_a_client_is_not_read_without_end_while_nobody_looks() -> None:
+    """Skipped pictures are answered, too, all at once after the next look."""
+    newest, read = NewestPicture(), 0
+
+    async def receive() -> bytes | str:
+        nonlocal read
+        await asyncio.sleep(0)
+        read += 1
+        return b"picture" if read < 3 * MOST_SKIPPED else '{"end": true}'
+
+    receiving = asyncio.create_task(newest.receive_all(b"first", receive))
+    taken = -1
+    while not receiving.done():
+        for _ in range(3 * MOST_SKIPPED):
+            await asyncio.sleep(0)
+        before, held = taken, await newest.take()
+        assert held is not None
+        taken = held[1]
+        assert taken - before <= MOST_SKIPPED + 1
+    assert taken == 3 * MOST_SKIPPED - 1
+    assert await newest.take() is None

@@ -1,5 +1,6 @@
 """POST /lift with `stream`, through a real server: chunk by chunk equals whole."""
 
+import io
 import json
 import socket
 from collections.abc import Iterator
@@ -122,9 +123,21 @@ def test_two_streams_by_turns_are_each_alone(server: httpx.Client) -> None:
         ({"smoothing": "none"}, "smoothing may not change"),
         ({"lookahead": 1}, "lookahead may not change"),
         ({"height_m": 1.8}, "height_m may not change"),
-        (body_of(person(1)), "skeleton may not change in a stream: it was coco17, got h36m17"),
+        ({"model": "y" * 100_000}, f"it was 'poseformer-27', got '{'y' * 79}"),
+        (body_of(person(1)), "skeleton may not change in a stream: it was 'coco17', got 'h36m17'"),
     ],
-    ids=["repeated", "gap", "fps", "size", "flip", "smoothing", "lookahead", "height", "skeleton"],
+    ids=[
+        "repeated",
+        "gap",
+        "fps",
+        "size",
+        "flip",
+        "smoothing",
+        "lookahead",
+        "height",
+        "long",
+        "skeleton",
+    ],
 )
 def test_what_does_not_go_on_with_the_stream_is_409_and_harmless(
     server: httpx.Client, change: Body, said: str
@@ -212,3 +225,17 @@ def test_more_streams_than_may_be_wait_until_one_is_idle(small_server: httpx.Cli
     assert (gone.status_code, "first_frame of this stream is 0" in gone.text) == (409, True)
     until(lambda: small_server.delete("/streams/c"), 404)
     assert small_server.get("/streams").json() == {"streams": []}
+
+
+def test_a_text_that_is_none_is_told_in_words(server: httpx.Client) -> None:
+    """An array of numpy can hold half of a surrogate pair, which no reply can."""
+    asked = {"stream": "odd", "skeleton": "h36m17", "image_size": [9, 9], "fps": 30}
+    answered(server.post("/lift", json=asked | {"keypoints": [None]}))
+    held = io.BytesIO()
+    model = np.frombuffer(np.uint32(0xD800).tobytes(), "<U1").reshape(())
+    np.savez(held, **asked, keypoints=np.zeros((1, 17, 2)), model=model)
+    headers = {"content-type": "application/x-npz"}
+    refused = server.post("/lift", content=held.getvalue(), headers=headers)
+    assert refused.status_code == 409
+    assert refused.json()["detail"].endswith(r"got '\ud800'")
+    ended(server, "odd")

@@ -68,6 +68,31 @@ def test_a_short_loss_is_bridged_and_a_long_one_is_someone_new(fps: float) -> No
         assert set(follow(frames, fps=fps)) == ids
 
 
+@pytest.mark.parametrize("every", [1, 6, 12])
+def test_time_goes_by_where_nobody_looks(every: int) -> None:
+    """Live pictures are skipped when the detector is behind."""
+    fps = 60
+
+    def looks(away: range) -> list[tuple[int, set[int]]]:
+        tracker = Tracker(fps, max_people=4)
+        seen = {
+            t: [] if t in away else [person(100 + 2 * t)] for t in range(0, away.stop + fps, every)
+        }
+        return [(t, {id for id, _ in tracker.update(people, t)}) for t, people in seen.items()]
+
+    first = next(t for t, ids in looks(range(0)) if ids)
+    assert first == max(8, 3 * every)  # 9 frames, or 4 looks
+    for lost_s, expected in ((0.8 * BRIDGE_S, {1}), (1.3 * BRIDGE_S, {1, 2})):
+        found = looks(range(fps, fps + round(lost_s * fps)))
+        assert set().union(*(ids for _, ids in found)) == expected
+
+
+def test_where_looks_are_rarer_than_people_are_missed_they_keep_their_identity() -> None:
+    tracker = Tracker(30, max_people=4)
+    found = [tracker.update([person(100)], frame) for frame in range(0, 600, 45)]
+    assert [[id for id, _ in one] for one in found] == [[]] * 3 + [[1]] * 11
+
+
 def test_a_lost_person_is_not_somebody_far_away() -> None:
     frames = [[person(100)] if t < 30 else [person(900, shape=1)] for t in range(60)]
     assert set(follow(frames)) == {1, 2}

@@ -31,10 +31,14 @@ GROWTH = 1.25
 """Or until the person's size has changed by this factor."""
 SIZE_SMOOTHING = 0.2
 MIN_SIDE_PX = 64
+MAX_CUT_PX = 4096
+"""A larger square is thinned out: landmarkers see 224 px of it, and from 2 GB on they crash."""
 DOUBLE_DISTANCE = 0.2
 """Two who are nearer to each other than this, in body sizes, follow the same person."""
 WIDE = 1.2
 """Pictures longer than this in one direction are also searched in squares."""
+MAX_SQUARES = 16
+"""A picture 1500 px wide and 1 px high would have 3000."""
 
 
 class Look(Protocol):
@@ -46,7 +50,8 @@ class Look(Protocol):
 
 @dataclass(frozen=True)
 class Square:
-    """A square part of a picture, px; it may reach beyond it, where all is black."""
+    """A square part of a picture, px; it may reach beyond it, where all is black. Of a large one
+    every `step`-th row and column is cut."""
 
     left: int
     top: int
@@ -62,27 +67,39 @@ class Square:
         """(x, y) px."""
         return np.array([self.left, self.top], np.float32) + np.float32(self.side / 2)
 
+    @property
+    def step(self) -> int:
+        return ceil(self.side / MAX_CUT_PX)
+
     def cut(self, image: Picture) -> Picture:
-        height, width = image.shape[:2]
-        top, bottom = max(0, self.top), min(height, self.top + self.side)
-        left, right = max(0, self.left), min(width, self.left + self.side)
-        part = np.zeros((self.side, self.side, 3), np.uint8)
-        if bottom > top and right > left:
-            inside = part[top - self.top : bottom - self.top, left - self.left : right - self.left]
-            inside[:] = image[top:bottom, left:right]
+        side = ceil(self.side / self.step)
+        part = np.zeros((side, side, 3), np.uint8)
+        rows, rows_there = self._inside(self.top, image.shape[0])
+        columns, columns_there = self._inside(self.left, image.shape[1])
+        part[rows_there, columns_there] = image[rows, columns]
         return part
 
     def to_image(self, person: Person) -> Person:
-        return Person(person.xy + np.array([self.left, self.top], np.float32), person.score)
+        """From px of what was cut."""
+        corner = np.array([self.left, self.top], np.float32)
+        return Person(person.xy * np.float32(self.step) + corner, person.score)
+
+    def _inside(self, start: int, size: int) -> tuple[slice, slice]:
+        """Which of a picture's `size` rows or columns are in it, and where they lie in the cut."""
+        first = max(0, ceil(-start / self.step))
+        begin = start + first * self.step
+        taken = range(begin, max(begin, min(size, start + self.side)), self.step)
+        return slice(taken.start, taken.stop, taken.step), slice(first, first + len(taken))
 
 
 def search_squares(width: int, height: int) -> list[Square]:
-    """The whole picture, then, if it is wide or tall, squares across it that overlap by half."""
+    """The whole picture, then, if it is wide or tall, squares across it that overlap by half,
+    at most 16."""
     short, long = sorted((width, height))
     whole = Square((width - long) // 2, (height - long) // 2, long)
     if long < WIDE * short:
         return [whole]
-    count = ceil((long - short) / (short / 2)) + 1
+    count = min(MAX_SQUARES, ceil((long - short) / (short / 2)) + 1)
     starts = np.linspace(0, long - short, count).round().astype(int).tolist()
     if width >= height:
         return [whole, *(Square(start, 0, short) for start in starts)]

@@ -26,6 +26,10 @@ class LiveConnection(WebSocketsSansIOProtocol):
     def send_receive_event_to_app(self) -> None:
         """uvicorn stops reading with every message until it is taken, which is two system calls;
         here, only with a large one and where many wait."""
+        if not self.close_sent and self._is_damaged_text():
+            self.conn.send_close(1007)  # RFC 6455, 8.1; uvicorn would log a traceback
+            self.handle_parser_exception()
+            return
         small = sum(map(len, self.frames)) <= SMALL_BYTES and self.queue.qsize() < MOST_WAITING
         if self.read_paused or not small:
             super().send_receive_event_to_app()
@@ -33,6 +37,15 @@ class LiveConnection(WebSocketsSansIOProtocol):
         self.read_paused = True  # and so it is left as it is
         super().send_receive_event_to_app()
         self.read_paused = False
+
+    def _is_damaged_text(self) -> bool:
+        if self.curr_msg_data_type != "text":
+            return False
+        try:
+            b"".join(self.frames).decode()
+        except UnicodeDecodeError:
+            return True
+        return False
 
     def keepalive_timeout(self) -> None:
         if self.read_paused or self._heard_s > self.ping_sent_at:

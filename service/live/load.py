@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class LiveLoad:
         self._most = most
         self._always = always
         self._calls = calls
-        self._answered: deque[tuple[float, Hashable, float, float]] = deque(maxlen=MOST_HELD)
+        self._answered: deque[_Answered] = deque(maxlen=MOST_HELD)
         self._begun: deque[tuple[float, Hashable, float]] = deque(maxlen=MOST_HELD)
 
     @contextmanager
@@ -46,7 +46,7 @@ class LiveLoad:
         yield
         end_s = time.monotonic()
         share = (end_s - start_s) * fps / frames
-        self._answered.append((end_s, stream, share, frames / fps))
+        self._answered.append(_Answered(end_s, stream, share, frames, frames / fps))
 
     def begin(self, stream: Hashable, fps: float) -> None:
         """Let a stream in; raises Overloaded."""
@@ -69,7 +69,7 @@ class LiveLoad:
     def waiting(self) -> float:
         """What nine in ten frames of the last seconds stayed below; 0 where there were none."""
         _forget(self._answered, time.monotonic())
-        shares = [share for _, _, share, _ in self._answered]
+        shares = [one.share for one in self._answered]
         return float(np.quantile(shares, QUANTILE)) if shares else 0.0
 
     def _surely_held(self, fps: float) -> float:
@@ -83,10 +83,23 @@ class LiveLoad:
         who begin together would else all find the machine idle."""
         _forget(self._begun, now_s)
         measured = self.waiting()
-        streams = sum(lasted_s for *_, lasted_s in self._answered) / WINDOW_S
-        newcomers = 1 + sum(other for *_, other in self._begun) / fps
-        alone = measured or self.alone_s * fps
-        return measured + GROWTH * alone * newcomers / max(streams, self._calls)
+        lasted_s = sum(one.lasted_s for one in self._answered)
+        frame_s = self.alone_s
+        if measured:
+            frame_s = measured * lasted_s / sum(one.frames for one in self._answered)
+        newcomers = fps + sum(other for *_, other in self._begun)  # frames/s
+        return measured + GROWTH * frame_s * newcomers / max(lasted_s / WINDOW_S, self._calls)
+
+
+class _Answered(NamedTuple):
+    """Frames of a stream that were answered together, which took `share` of the time that they
+    last."""
+
+    end_s: float
+    stream: Hashable
+    share: float
+    frames: int
+    lasted_s: float
 
 
 def _keep(held: deque[Any], wanted: Callable[[Any], bool]) -> None:

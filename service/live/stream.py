@@ -124,10 +124,11 @@ class _Conversation:
         return read_opening(first, self._settings)
 
     async def _lift(self, liftings: Sequence[PersonLifting], lifter: Lifter) -> list[PersonAnswers]:
-        submit = self._service.batcher.submit
+        # the session goes on from these: the number of streams and of their people is the bound
+        submit = partial(self._service.batcher.submit, lifter, live=True, welcome=True)
         if len(liftings) == 1:  # as most often; a task of its own costs half of a message's reading
-            return [await submit(lifter, liftings[0], live=True)]
-        return await asyncio.gather(*(submit(lifter, one, live=True) for one in liftings))
+            return [await submit(liftings[0])]
+        return await asyncio.gather(*(submit(one) for one in liftings))
 
     async def _answer(self, answers: Sequence[Answer], outbox: Outbox) -> None:
         for answer in answers:
