@@ -34,35 +34,95 @@ from service.bench.trial import walk
 
 CLIP = Path(__file__).parent.parent / "tests" / "clips" / "one_person.mp4"
 ABOUT = {"skeleton": H36M17.name, "image_size": [1000, 1000], "fps": 30}
-SAMPLES = 120
+SAMPLES = 40
 WARM = 1 / 3
 """The share of the time in which models, workers, pools and caches fill."""
 NOISE = 1.05
 """After that, the median of the last half over that of the first may be so much."""
 WELCOME = {"200", "202", "204", "404", "409", "429", "503", "1000", "1013", "left"}
 """Statuses, close codes, and clients who left on purpose."""
-PAUSE_S = 0.05
+PAUSE_S, SETTLE_S = 0.05, 2.0
 
 
 def main(minutes: float) -> int:
-    settings = {"live_at_once": 4, "live_load": 1e6, "max_streams": 16, "stream_idle_s": 5}
-    with served(settings) as server, _clients(server.url) as answers:
-        memory_mb = list(_watched(server, minutes * 60))
+    settings = {"live_at_once": 5, "live_load": 1e6, "max_streams": 16, "stream_idle_s": 5}
+    with served(settings) as server:
+        clients = _Clients(server.url)
+        with clients.coming_and_going():
+            memory_mb = list(_watched(server, clients, minutes * 60))
     held, grown = _grown(memory_mb)
-    print(f"\nanswers: {dict(answers)}")
+    print(f"\nanswers: {dict(clients.answers)}")
     print(f"memory after warming up: {held:.0f} MB, at the end {grown:.3f} times that")
-    unwelcome = set(answers) - WELCOME
+    unwelcome = set(clients.answers) - WELCOME
     if unwelcome:
         print(f"unwelcome answers: {', '.join(sorted(unwelcome))}")
     return int(grown > NOISE or bool(unwelcome))
 
 
-def _watched(server: Served, seconds: float) -> Iterator[float]:
-    """MB of the server's own process, sampled and drawn as it goes."""
+class _Clients:
+    """One thread for each kind of client; `answers` says how often they got which."""
+
+    def __init__(self, url: str):
+        self.answers: Counter[str] = Counter()
+        self._url = url
+        self._changed = threading.Condition()  # of all below
+        self._visiting = 0
+        self._away = False
+        self._over = False
+
+    @contextmanager
+    def coming_and_going(self) -> Iterator[None]:
+        kinds = [_lift, _http_stream, _video, _pictures, *[_websocket] * 3]
+        with ThreadPoolExecutor(len(kinds)) as threads:
+            working = [threads.submit(self._work, *kind) for kind in enumerate(kinds)]
+            try:
+                yield
+            finally:
+                with self._changed:
+                    self._over = True
+                    self._changed.notify_all()
+        for one in working:
+            one.result()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Nobody comes, and the server had time to let go of those who were there."""
+        with self._changed:
+            self._away = True
+            self._changed.wait_for(lambda: not self._visiting)
+        time.sleep(SETTLE_S)
+        yield
+        with self._changed:
+            self._away = False
+            self._changed.notify_all()
+
+    def _work(self, seed: int, visit: Callable[[str, random.Random], str]) -> None:
+        chance = random.Random(seed)
+        while self._may_come():
+            answer = "failed"
+            try:
+                answer = visit(self._url, chance)
+            finally:
+                with self._changed:
+                    self.answers[answer] += 1
+                    self._visiting -= 1
+                    self._changed.notify_all()
+
+    def _may_come(self) -> bool:
+        time.sleep(PAUSE_S)
+        with self._changed:
+            self._changed.wait_for(lambda: self._over or not self._away)
+            self._visiting += not self._over
+            return not self._over
+
+
+def _watched(server: Served, clients: _Clients, seconds: float) -> Iterator[float]:
+    """MB of the server's own process while nobody is there, sampled and drawn as it goes."""
     begin_s = time.monotonic()
     for sample in range(1, SAMPLES + 1):
         time.sleep(max(0.0, begin_s + seconds * sample / SAMPLES - time.monotonic()))
-        memory_mb = server.process.memory_info().rss / 1e6
+        with clients.away():
+            memory_mb = server.process.memory_info().rss / 1e6
         if sample % (SAMPLES // 20) == 0:
             minute = (time.monotonic() - begin_s) / 60
             print(
@@ -77,30 +137,6 @@ def _grown(memory_mb: list[float]) -> tuple[float, float]:
     middle = len(warm) // 2
     first, last = statistics.median(warm[:middle]), statistics.median(warm[middle:])
     return first, last / first
-
-
-@contextmanager
-def _clients(url: str) -> Iterator[Counter[str]]:
-    """One thread for each kind of client; gives how often they got which answer."""
-    answers: Counter[str] = Counter()
-    stop, lock = threading.Event(), threading.Lock()
-
-    def work(visit: Callable[[str, random.Random], str], seed: int) -> None:
-        chance = random.Random(seed)
-        while not stop.wait(PAUSE_S):
-            answer = visit(url, chance)
-            with lock:
-                answers[answer] += 1
-
-    kinds = [_lift, _http_stream, _video, _pictures, *[_websocket] * 3]
-    with ThreadPoolExecutor(len(kinds)) as threads:
-        working = [threads.submit(work, visit, seed) for seed, visit in enumerate(kinds)]
-        try:
-            yield answers
-        finally:
-            stop.set()
-    for one in working:
-        one.result()
 
 
 def _lift(url: str, chance: random.Random) -> str:

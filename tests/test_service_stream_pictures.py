@@ -2,10 +2,14 @@
 
 import asyncio
 import io
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import numpy as np
@@ -26,9 +30,11 @@ from model import (
     open_detector,
     open_video,
 )
-from service.errors import NotUnderstood
+from service.errors import NotReady, NotUnderstood
 from service.live.newest import MOST_SKIPPED, NewestPicture
 from service.live.pictures import Camera, Watcher, read_jpeg
+from service.live.stream import _Conversation
+from service.settings import read_settings
 
 CLIP = Path(__file__).parent / "clips" / "two_people.mp4"
 FRAMES = 16
@@ -252,3 +258,40 @@ async def test_a_client_is_not_read_without_end_while_nobody_looks() -> None:
         assert taken - before <= MOST_SKIPPED + 1
     assert taken == 3 * MOST_SKIPPED - 1
     assert await newest.take() is None
+
+
+def test_what_comes_after_the_end_is_not_looked_at(jpegs: list[bytes]) -> None:
+    """A look that a thread was about to begin would open a detector that nobody closes."""
+    watcher = Watcher(camera())
+    watcher.close()
+    with pytest.raises(NotReady):
+        watcher.look(jpegs[0], 0)
+
+
+def test_who_leaves_has_no_detector_any_more(
+    jpegs: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing one waited behind the looks of those who came meanwhile: 0.3 GB each."""
+    closed, close = [], Watcher.close
+    monkeypatch.setattr(Watcher, "close", lambda watcher: closed.append(close(watcher)))
+
+    async def silence() -> None:
+        await asyncio.Event().wait()
+
+    @in_a_loop
+    async def check() -> None:
+        busy = threading.Event()
+        with ThreadPoolExecutor(1) as watching:
+            service = SimpleNamespace(settings=read_settings(), watching=watching)
+            stream: Any = _Conversation(SimpleNamespace(receive=silence), service)
+            frames = stream._pictures(jpegs[0], camera())
+            assert await anext(frames) == (range(1), {})
+            watching.submit(busy.wait)
+            try:
+                async with asyncio.timeout(20):
+                    await frames.aclose()
+                assert len(closed) == 1
+            finally:
+                busy.set()
+
+    check()

@@ -24,7 +24,7 @@ from model import (
     Tracker,
     open_detector,
 )
-from service.errors import NotUnderstood
+from service.errors import NotReady, NotUnderstood
 from service.live.repairs import SwapRepairs
 from service.live.session import PersonId
 
@@ -68,14 +68,17 @@ class Watcher:
         self._frame = -1
         self._before: dict[PersonId, Rows] = {}
         self._repairs = SwapRepairs() if camera.repair else None
-        # whoever leaves closes the watcher, perhaps while it looks
+        # whoever leaves closes the watcher, perhaps while it looks, or is about to
         self._lock = threading.Lock()
+        self._closed = False
 
     def look(self, jpeg: bytes, frame: int) -> tuple[range, Seen]:
         """The frames since the last look, and who is seen now, by identity: over all these frames,
         or, who was not seen before, in the last alone. Raises NotUnderstood, TooLarge, InvalidInput
         and DetectorUnavailable."""
         with self._lock:
+            if self._closed:
+                raise NotReady("the stream ended before this picture was looked at")
             picture = read_jpeg(jpeg, self._camera.max_pixels)
             self._check_size(picture)
             if self._detector is None:
@@ -91,6 +94,7 @@ class Watcher:
     def close(self) -> None:
         """Blocks until the look under way has ended."""
         with self._lock:
+            self._closed = True
             if self._detector is not None:
                 self._detector.close()
                 self._detector = None

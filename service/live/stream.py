@@ -176,7 +176,8 @@ class _Conversation:
                 yield await asyncio.get_running_loop().run_in_executor(threads, look)
         finally:
             receiving.cancel()
-            threads.submit(watcher.close)
+            # not behind other streams' looks: a detector is 0.3 GB, and the place is free after it
+            await asyncio.to_thread(watcher.close)
 
     def _camera(self, opening: Opening, lifter: Lifter) -> Camera:
         size = opening.image_size
