@@ -107,7 +107,11 @@ class Settings(BaseSettings):
     ] = TOKENS_A_PASS
     max_liftings: Annotated[
         int,
-        Field(ge=1, le=100_000, description="Liftings under way, of all callers; more get 503."),
+        Field(
+            ge=1,
+            le=100_000,
+            description="Liftings under way, of all callers; more get 503, but not a /stream's.",
+        ),
     ] = 256
     max_lifts: Annotated[
         int,
