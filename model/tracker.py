@@ -63,7 +63,7 @@ class Tracker:
         self._confirm_frames = max(MIN_CONFIRM_FRAMES, round(CONFIRM_S * fps))
         self._tentative_frames = max(MIN_FORGET_LOOKS, round(FORGET_TENTATIVE_S * fps))
         self._frame = -1
-        self._passed = 1  # frames since the look before
+        self._passed = 0  # frames since the look before
         self._look = 0
         self._ids = count(1)
         self._known: list[_Track] = []
