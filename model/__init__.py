@@ -21,6 +21,7 @@ from model.errors import (
 )
 from model.formats import FORMATS, Format, read_npz, write_motion
 from model.frames import MAX_SIDE_PX, Frame, Video, VideoInfo, container_of, open_video
+from model.heap import give_memory_back, limit_heaps
 from model.joint_sets import (
     AIC14,
     BLAZEPOSE33,
@@ -154,12 +155,14 @@ __all__ = [
     "container_of",
     "find_devices",
     "focal_or_assumed",
+    "give_memory_back",
     "installed_detectors",
     "joint_angles",
     "keypoint_jitter",
     "known_models",
     "lift_video",
     "limb_spread",
+    "limit_heaps",
     "merge_passes",
     "model_named",
     "open_detector",

@@ -11,7 +11,7 @@ from types import FrameType
 
 from fastapi import FastAPI
 
-from model import PoseError
+from model import PoseError, limit_heaps
 from service import about, following, lift, videos
 from service.bodies import Lingering
 from service.documented import describe_problems
@@ -53,6 +53,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     running: Running = app.state.running
+    limit_heaps()
     gc.set_threshold(COLLECT_EVERY)
     await asyncio.to_thread(running.open)
     # what is loaded stays, and need not be looked through again: 0.1 s each time

@@ -56,7 +56,8 @@ class Running:
             idle_s=settings.stream_idle_s,
         )
         self.jobs = Jobs(settings, self.telemetry)
-        self.live = Places(settings.live_at_once)
+        self.live = Places("live streams", settings.live_at_once)
+        self.live_pictures = Places("live streams of pictures", settings.live_pictures_at_once)
         self.watching = ThreadPoolExecutor(settings.live_looks_at_once, "watching")
         self._trouble: str | None = "the model is being loaded and warmed up"
 

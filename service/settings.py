@@ -36,6 +36,11 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def four_a_core() -> int:
+    """Four for each of the machine's cores."""
+    return 4 * cores()
+
+
 class Settings(BaseSettings):
     """Settings of one server; each field is the variable POSELIFT_<FIELD>."""
 
@@ -162,6 +167,16 @@ class Settings(BaseSettings):
     live_at_once: Annotated[
         int, Field(ge=1, le=100_000, description="Live streams at once; more get 1013.")
     ] = 64
+    live_pictures_at_once: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100_000,
+            description="Those of pictures among them, each with a detector of its own: 0.23 GB "
+            "and more; more get 1013.",
+            default_factory=four_a_core,
+        ),
+    ]
     live_load: Annotated[
         float,
         Field(

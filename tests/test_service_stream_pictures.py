@@ -33,6 +33,7 @@ from model import (
 from service.errors import NotReady, NotUnderstood
 from service.live.newest import MOST_SKIPPED, NewestPicture
 from service.live.pictures import Camera, Watcher, read_jpeg
+from service.live.places import Places
 from service.live.stream import _Conversation
 from service.settings import read_settings
 
@@ -282,7 +283,11 @@ def test_who_leaves_has_no_detector_any_more(
     async def check() -> None:
         busy = threading.Event()
         with ThreadPoolExecutor(1) as watching:
-            service = SimpleNamespace(settings=read_settings(), watching=watching)
+            service = SimpleNamespace(
+                settings=read_settings(),
+                watching=watching,
+                live_pictures=Places("live streams of pictures", 1),
+            )
             stream: Any = _Conversation(SimpleNamespace(receive=silence), service)
             frames = stream._pictures(jpegs[0], camera())
             assert await anext(frames) == (range(1), {})

@@ -5,11 +5,9 @@ normalised; the wheel holds the models without that, and a writer that adds it. 
 model is not in the wheel (model.detectors.heavy).
 """
 
-import ctypes
 import io
 import os
 import re
-import sys
 import tempfile
 import threading
 import warnings
@@ -28,6 +26,7 @@ from model.detectors.downloads import cache_folder
 from model.detectors.following import PeopleFollower
 from model.detectors.heavy import heavy_model
 from model.errors import DetectorUnavailable
+from model.heap import give_memory_back, limit_heaps
 from model.joint_sets import BLAZEPOSE33
 
 _FINDER = "pose_detection/pose_detection.tflite"
@@ -49,6 +48,7 @@ class MediaPipeDetector:
 
     def __init__(self, max_people: int, model: str = ""):
         """`model` is empty for the wheel's own landmark model, or heavy."""
+        limit_heaps()
         mediapipe = _load_mediapipe()
         self.name = f"mediapipe:{model}" if model else "mediapipe"
         self.version = metadata.version("mediapipe")
@@ -64,7 +64,7 @@ class MediaPipeDetector:
 
     def close(self) -> None:
         self._follower.close()
-        _give_memory_back()
+        give_memory_back()
 
 
 class _Landmarker:
@@ -100,13 +100,6 @@ class _Landmarker:
 
     def close(self) -> None:
         self._landmarker.close()
-
-
-def _give_memory_back() -> None:
-    """glibc keeps what landmarkers free, 0.1 GB each, for the thread that took it; a server that
-    watched one stream after another grew to 2 GB."""
-    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
-        trim(0)
 
 
 def _person(points: Iterable[Any], width: int, height: int) -> Person | None:

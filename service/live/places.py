@@ -10,7 +10,8 @@ RETRY_AFTER_S = 10
 
 
 class Places:
-    def __init__(self, most: int):
+    def __init__(self, name: str, most: int):
+        self._name = name
         self._most = most
         self._taken: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -23,7 +24,7 @@ class Places:
             raise NotReady("the service is stopping")
         if len(self._taken) >= self._most:
             raise Overloaded(
-                f"{len(self._taken)} live streams are under way, as many as may be; "
+                f"{len(self._taken)} {self._name} are under way, as many as may be; "
                 f"try again in {RETRY_AFTER_S} s",
                 RETRY_AFTER_S,
             )

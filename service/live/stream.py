@@ -166,18 +166,19 @@ class _Conversation:
             message = await self._receive()
 
     async def _pictures(self, first: bytes, camera: Camera) -> Frames:
-        watcher = Watcher(camera)
-        threads = self._service.watching
-        newest = NewestPicture()
-        receiving = asyncio.create_task(newest.receive_all(first, self._receive))
-        try:
-            while (picture := await newest.take()) is not None:
-                look = partial(watcher.look, *picture)
-                yield await asyncio.get_running_loop().run_in_executor(threads, look)
-        finally:
-            receiving.cancel()
-            # not behind other streams' looks: a detector is 0.3 GB, and the place is free after it
-            await asyncio.to_thread(watcher.close)
+        with self._service.live_pictures.enter():
+            watcher = Watcher(camera)
+            threads = self._service.watching
+            newest = NewestPicture()
+            receiving = asyncio.create_task(newest.receive_all(first, self._receive))
+            try:
+                while (picture := await newest.take()) is not None:
+                    look = partial(watcher.look, *picture)
+                    yield await asyncio.get_running_loop().run_in_executor(threads, look)
+            finally:
+                receiving.cancel()
+                # not behind other streams' looks: a detector is 0.3 GB, and the place is free after
+                await asyncio.to_thread(watcher.close)
 
     def _camera(self, opening: Opening, lifter: Lifter) -> Camera:
         size = opening.image_size
