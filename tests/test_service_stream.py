@@ -1,6 +1,5 @@
 """WS /stream through a real server: the same poses as the library, and every misuse refused."""
 
-import io
 import re
 import signal
 import socket
@@ -15,7 +14,6 @@ from conftest import ServerStarter, server_process
 from live_client import OPENING, Document, connected, opened, receive, rest, send
 from made_up import part, person
 from numpy.typing import NDArray
-from PIL import Image
 from websockets.sync.client import ClientConnection, connect
 
 from model import COCO17, KeypointSequence, Lifter, LiftOptions, SwapRepair, VideoResult, smooth
@@ -344,7 +342,6 @@ def small_server(start_server: ServerStarter) -> Iterator[httpx.Client]:
     """Little room, little patience."""
     limits = {
         "live_at_once": 2,
-        "live_pictures_at_once": 1,
         "live_idle_s": 3,
         "live_queue": 4,
         "live_message_mb": 0.1,
@@ -365,26 +362,6 @@ def test_too_many_streams(small_server: httpx.Client) -> None:
     until_streams(small_server, 0)
     with connected(small_server) as again:
         opened(again)
-
-
-def test_too_many_streams_of_pictures(small_server: httpx.Client) -> None:
-    """Each has a detector of its own, and a machine room for fewer than for streams."""
-    held = io.BytesIO()
-    Image.new("RGB", (64, 64)).save(held, "JPEG")
-    with connected(small_server) as first, connected(small_server) as second:
-        for socket in (first, second):
-            opened(socket, {"fps": 30})
-        send(first, held.getvalue())
-        assert receive(first)["people"] == []
-        send(second, held.getvalue())
-        (answer,), code, reason = rest(second)
-    assert (answer["error"]["status"], code) == (503, 1013)
-    assert reason.startswith("1 live streams of pictures are under way")
-    until_streams(small_server, 0)
-    with connected(small_server) as again:
-        opened(again, {"fps": 30})
-        send(again, held.getvalue())
-        assert receive(again)["people"] == []
 
 
 def test_who_says_nothing_is_left(small_server: httpx.Client) -> None:

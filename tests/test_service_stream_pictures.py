@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from conftest import in_a_loop
+from conftest import ServerStarter, in_a_loop
 from live_client import Document, connected, opened, receive, rest, send
 from numpy.typing import NDArray
 from PIL import Image
@@ -217,6 +217,26 @@ def test_pictures_of_odd_shapes_harm_nobody(
     else:
         assert code == 1000 and [one["people"] for one in answers] == [[], []]
     assert server.get("/health/live").status_code == 200
+
+
+def test_too_many_streams_of_pictures(start_server: ServerStarter, jpegs: list[bytes]) -> None:
+    """Each has a detector of its own, for which a machine has less room than for a stream."""
+    with start_server(live_pictures_at_once=1) as server:
+        with connected(server) as first, connected(server) as second:
+            opened(first, {"fps": 30})
+            send(first, jpegs[0])
+            assert receive(first)["people"] == []
+            opened(second, {"fps": 30})
+            send(second, jpegs[0])
+            (answer,), code, reason = rest(second)
+            assert (answer["error"]["status"], code) == (503, 1013)
+            assert reason.startswith("1 live streams of pictures are under way")
+            send(first, {"end": True})
+            assert rest(first)[1] == 1000
+        with connected(server) as again:
+            opened(again, {"fps": 30})
+            send(again, jpegs[0])
+            assert receive(again)["people"] == []
 
 
 def test_people_in_a_large_picture_are_where_they_are(jpegs: list[bytes]) -> None:
