@@ -10,7 +10,7 @@ _MOST_HEAPS = 2
 def limit_heaps() -> None:
     """glibc makes up to eight heaps a core for a process's threads, and each holds on to pages in
     which next to nothing lies: a server that watched one stream after another, each landmarker with
-    threads of its own, grew by 10 % in twenty minutes. Heaps that are there stay: the sooner, the
+    threads of its own, grew by 7 % in twenty minutes. Heaps that are there stay: the sooner, the
     better. mallopt(3)."""
     _tell_glibc("mallopt", _M_ARENA_MAX, _MOST_HEAPS)
 
