@@ -45,7 +45,7 @@ run: $(SERVE)  ## install what serving needs and start the service on http://127
 setup: $(EVERYTHING)  ## fill .venv with everything: service, training, tests, checks
 
 test: $(EVERYTHING)  ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-long: $(EVERYTHING)  ## run the tests that take minutes: servers killed, memory of long videos
 	@$(BIN)/python -m pytest -m long -s $(ARGS)
