@@ -144,6 +144,8 @@ class SessionSettings:
         if not device.is_gpu:
             # on a CPU ten times as slow as the sum and the norm that it puts into one
             options.add_session_config_entry(DISABLED_OPTIMIZERS, "SkipLayerNormFusion")
+            # int8 without VNNI: else sums of 16 bits overflow
+            options.add_session_config_entry("session.x64quantprecision", "1")
         return options
 
     def provider_options(self, half: onnx.ModelProto, device: Device, rows: int) -> dict[str, str]:

@@ -35,9 +35,9 @@ with tempfile.NamedTemporaryFile() as told:
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has no such heaps")
 def test_threads_share_two_heaps() -> None:
-    """With one each, streams of pictures made a server grow by 10 % in twenty minutes."""
+    """With one each, streams of pictures made a server grow by 7 % in twenty minutes."""
     heaps = []
     for how in ("limited", "as glibc likes"):
         counting = (sys.executable, "-c", COUNT, how)
