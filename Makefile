@@ -51,7 +51,7 @@ test-long: $(EVERYTHING)  ## run the tests that take minutes: servers killed, me
 	@$(BIN)/python -m pytest -m long -s $(ARGS)
 
 docker-test: $(EVERYTHING)  ## build the CPU image and try it, restarts and all (needs Docker)
-	@$(BIN)/python -m pytest -m docker -v -s --durations=0 tests/test_docker.py $(ARGS)
+	@$(BIN)/python -m pytest -m docker -v -s --durations=0 tests/docker/test_image.py $(ARGS)
 
 check: $(EVERYTHING)  ## lint, format and types
 	@$(BIN)/python -m ruff check
@@ -59,7 +59,7 @@ check: $(EVERYTHING)  ## lint, format and types
 	@$(BIN)/python -m mypy
 
 detector-heavy: $(SERVE)  ## fetch MediaPipe's heavy model, for POSELIFT_DETECTOR=mediapipe:heavy
-	@$(BIN)/python -m model.detectors.heavy $(ARGS)
+	@$(BIN)/python -m model.detectors.mediapipe.heavy $(ARGS)
 
 sample-weights: $(EVERYTHING)  ## make small weights from the motion in tests/data, and measure them (runs/sample)
 	@mkdir -p runs/sample
@@ -74,7 +74,7 @@ sample-weights: $(EVERYTHING)  ## make small weights from the motion in tests/da
 mmpose: $(MMPOSE)  ## add MMPose, for POSELIFT_DETECTOR=mmpose (docs/detectors.md)
 
 test-mmpose: $(MMPOSE)  ## run the tests of the detectors with MMPose in place
-	@$(BIN)/python -m pytest tests/test_mmpose.py tests/test_detectors.py $(ARGS)
+	@$(BIN)/python -m pytest tests/model/detectors $(ARGS)
 
 soak: $(EVERYTHING)  ## load a server for MINUTES=20; fails if its memory grows
 	@$(BIN)/python benchmarks/soak.py $(MINUTES)

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from model import KeypointSequence, Lifter, model_named, weights_folder
-from model.sightings import fill
-from model.training.evaluate import Clip, clips, evaluate
+from model.tracking.tracks import fill
+from model.training.evaluation.errors import Clip, clips, evaluate
 from model.training.recordings import load_recordings
-from model.training.simulate import evaluation_conditions
+from model.training.simulation.simulate import evaluation_conditions
 
 STEPS = (1, 2, 3, 5, 8)
 FPS = (30.0, 50.0)

@@ -19,12 +19,12 @@ from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize_scalar
 
 from model import Lifter, LiftOptions, PoseSequence, model_named, weights_folder
-from model.limbs import constant_limbs
-from model.metrics import mpjpe, mpjve
-from model.smoothing import butterworth, gaussian, one_euro
-from model.training.evaluate import Clip, clips
+from model.motion.limbs import constant_limbs
+from model.motion.metrics import mpjpe, mpjve
+from model.motion.smoothing import butterworth, gaussian, one_euro
+from model.training.evaluation.errors import Clip, clips
 from model.training.recordings import load_recordings
-from model.training.simulate import evaluation_conditions
+from model.training.simulation.simulate import evaluation_conditions
 
 FPS = 50.0
 CONDITION = "simulated detections"

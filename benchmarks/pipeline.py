@@ -28,7 +28,7 @@ from model import (
     weights_folder,
     write_motion,
 )
-from service.results import write_video
+from service.wire.files import write_video
 
 ROUNDS = 3
 STAGES = ("decode", "detect", "track", "lift", "write")

@@ -33,11 +33,12 @@ from model import (
     smooth,
     weights_folder,
 )
-from model.detectors import Person, mediapipe
 from model.detectors.following import PeopleFollower
-from model.joint_sets import BLAZEPOSE33
-from model.repair import undo_swaps
-from model.skeleton import to_h36m17
+from model.detectors.mediapipe import landmarker as mediapipe
+from model.detectors.person import Person
+from model.keypoints.joint_sets import BLAZEPOSE33
+from model.keypoints.skeleton import to_h36m17
+from model.tracking.swaps import undo_swaps
 
 MAX_PEOPLE = 4
 MIN_FRAMES = 27

@@ -1,13 +1,11 @@
 """poselift: video or 2D keypoints in, 3D human poses out. The public names, in the order data
 meets them."""
 
-from model.angles import ANGLES, joint_angles
-from model.confidence import Calibration
-from model.detectors import Detector, Person, open_detector
 from model.detectors.downloads import cache_folder
 from model.detectors.installed import check_detector, installed_detectors
 from model.detectors.names import DETECTORS, DetectorName, read_name
-from model.devices import calls_at_once, find_devices, why_no_gpu
+from model.detectors.opening import Detector, open_detector
+from model.detectors.person import Person
 from model.errors import (
     DetectorUnavailable,
     DeviceUnavailable,
@@ -19,10 +17,16 @@ from model.errors import (
     UnknownName,
     UnreadableVideo,
 )
-from model.formats import FORMATS, Format, read_npz, write_motion
-from model.frames import MAX_SIDE_PX, Frame, Video, VideoInfo, container_of, open_video
-from model.heap import give_memory_back, limit_heaps
-from model.joint_sets import (
+from model.files import written_whole
+from model.formats.keypoint_files import (
+    FiledKeypoints,
+    Given,
+    read_coco,
+    read_keypoints_npz,
+    read_openpose,
+)
+from model.formats.writers import FORMATS, Format, read_npz, write_motion
+from model.keypoints.joint_sets import (
     AIC14,
     BLAZEPOSE33,
     BODY25,
@@ -33,16 +37,25 @@ from model.joint_sets import (
     WHOLEBODY133,
     skeleton_named,
 )
-from model.keypoint_files import (
-    FiledKeypoints,
-    Given,
-    read_coco,
-    read_keypoints_npz,
-    read_openpose,
+from model.keypoints.sequences import (
+    MAX_COORDINATE_PX,
+    MAX_FPS,
+    MAX_IMAGE_SIDE_PX,
+    SPACES,
+    KeypointSequence,
+    PoseSequence,
 )
-from model.lifter import READOUTS, Lifter, LiftOptions, Prepared
-from model.model_files import ModelInfo, known_models, model_named, read_manifest, weights_folder
-from model.passes import (
+from model.keypoints.skeleton import H36M17, Skeleton, to_h36m17
+from model.lifting.confidence import Calibration
+from model.lifting.lifter import READOUTS, Lifter, LiftOptions, Prepared
+from model.lifting.model_files import (
+    ModelInfo,
+    known_models,
+    model_named,
+    read_manifest,
+    weights_folder,
+)
+from model.lifting.passes import (
     TOKENS_A_PASS,
     Decode,
     Encode,
@@ -53,31 +66,25 @@ from model.passes import (
     merge_passes,
     split_answers,
 )
-from model.pipeline import Progress, lift_video
-from model.plot import PLOT_SUFFIXES, plot_motion, plot_suffix
-from model.render import render_overlay
-from model.repair import SwapRepair
-from model.results import PersonMotion, VideoResult
-from model.root_track import focal_or_assumed, root_track
-from model.sequences import (
-    MAX_COORDINATE_PX,
-    MAX_FPS,
-    MAX_IMAGE_SIDE_PX,
-    SPACES,
-    KeypointSequence,
-    PoseSequence,
-)
-from model.sessions import GpuOptions
-from model.sightings import MAX_BRIDGED_S
-from model.skeleton import H36M17, Skeleton, to_h36m17
-from model.smoothing import SMOOTHINGS, OneEuro, smooth
-from model.steadiness import keypoint_jitter, limb_spread
-from model.streaming import LiftStream, Poses, StreamAnswers
-from model.tracker import Tracker
-from model.video_options import MAX_DETECT_EVERY, VideoOptions
-from model.whole_file import written_whole
-from model.window import Window, WindowStream
-from model.world import Room, placed, room_of, space_warnings
+from model.lifting.root import focal_or_assumed, root_track
+from model.lifting.stream import LiftStream, Poses, StreamAnswers
+from model.lifting.window import Window, WindowStream
+from model.motion.angles import ANGLES, joint_angles
+from model.motion.smoothing import SMOOTHINGS, OneEuro, smooth
+from model.motion.steadiness import keypoint_jitter, limb_spread
+from model.motion.world import Room, placed, room_of, space_warnings
+from model.rendering.overlay import render_overlay
+from model.rendering.plot import PLOT_SUFFIXES, plot_motion, plot_suffix
+from model.runtime.devices import calls_at_once, find_devices, why_no_gpu
+from model.runtime.malloc import give_memory_back, limit_heaps
+from model.runtime.sessions import GpuOptions
+from model.tracking.swaps import SwapRepair
+from model.tracking.tracker import Tracker
+from model.tracking.tracks import MAX_BRIDGED_S
+from model.video.options import MAX_DETECT_EVERY, VideoOptions
+from model.video.pipeline import Progress, lift_video
+from model.video.reader import MAX_SIDE_PX, Frame, Video, VideoInfo, container_of, open_video
+from model.video.results import PersonMotion, VideoResult
 
 __all__ = [
     "AIC14",

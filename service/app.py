@@ -12,14 +12,17 @@ from types import FrameType
 from fastapi import FastAPI
 
 from model import PoseError, limit_heaps
-from service import about, following, lift, videos
-from service.bodies import Lingering
-from service.documented import describe_problems
-from service.handlers import add_problem_handlers
 from service.live import stream
-from service.running import Running
+from service.routes import jobs as following
+from service.routes import lift
+from service.routes import status as about
+from service.routes import video as videos
 from service.settings import Settings, read_settings
+from service.state import Running
 from service.telemetry import Counted
+from service.wire.bodies import Lingering
+from service.wire.handlers import add_problem_handlers
+from service.wire.openapi.routes import describe_problems
 
 COLLECT_EVERY = 100_000
 """New containers between two runs of Python's garbage collector. A request of a thousand frames is

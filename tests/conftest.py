@@ -1,14 +1,6 @@
 """Fixtures that several tests share."""
 
-import asyncio
-import os
-import re
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +11,12 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 from model import H36M17, KeypointSequence, PersonMotion, PoseSequence, VideoResult, read_npz
+from paths import DATA, ROOT
+from servers import ServerStarter, served
 
 # A machine with other work on it is slow, and no reason to fail.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
-
-ROOT = Path(__file__).resolve().parent.parent
-DATA = Path(__file__).resolve().parent / "data"
 
 
 @pytest.fixture
@@ -72,14 +63,6 @@ def recorded(real_result: VideoResult, recordings_file: Path) -> PersonMotion:
     return PersonMotion(1, np.arange(end), np.arange(end) / 50, keypoints, poses, root)
 
 
-def y_up(poses: PoseSequence) -> NDArray[np.float64]:
-    """(T, 17, 3) m: x right, y up, z towards the camera, as motion files have it."""
-    x, y, z = np.moveaxis(poses.xyz.astype(np.float64), -1, 0)
-    if poses.space == "world":
-        return np.stack([x, y, z], axis=-1)
-    return np.stack([x, -y, -z], axis=-1)
-
-
 def _only(person: PersonMotion, rows: NDArray[np.int64]) -> PersonMotion:
     keypoints = replace(
         person.keypoints, xy=person.keypoints.xy[rows], confidence=person.keypoints.confidence[rows]
@@ -90,84 +73,11 @@ def _only(person: PersonMotion, rows: NDArray[np.int64]) -> PersonMotion:
     return PersonMotion(person.id, frames, times_s, keypoints, poses, root, confidence=sure)
 
 
-ServerStarter = Callable[..., AbstractContextManager[httpx.Client]]
-
-
-@contextmanager
-def _served(**settings: object) -> Iterator[httpx.Client]:
-    with server_process(**settings) as (process, client):
-        yield client
-        assert process.poll() is None
-
-
-@contextmanager
-def server_process(**settings: object) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    """A real server on a free port, which the test may end; settings are POSELIFT_<NAME>. It
-    answers a video when it is done, however busy the machine is, and logs no traceback."""
-    command = [sys.executable, "-m", "service.cli", "serve", "--port", "0"]
-    with tempfile.NamedTemporaryFile() as said, tempfile.TemporaryDirectory() as jobs:
-        given = {
-            "jobs_folder": jobs,
-            "video_wait_s": 300,
-            "min_free_mb": 0,
-            "live_load": 1e6,
-        } | settings
-        variables = {f"POSELIFT_{name.upper()}": str(value) for name, value in given.items()}
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | variables, stdout=said, stderr=subprocess.STDOUT
-        )
-        try:
-            with httpx.Client(base_url=_address(process, Path(said.name)), timeout=300) as client:
-                yield process, client
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-            text = Path(said.name).read_text()
-        assert "Traceback" not in text, text
-
-
-def _address(process: subprocess.Popen[bytes], said: Path) -> str:
-    """What the server says that it answers on, once it does."""
-    while not (found := re.search(r"http://\S+:\d+", said.read_text())):
-        assert process.poll() is None, said.read_text()
-        time.sleep(0.02)
-    return found[0]
-
-
 @pytest.fixture(scope="session")
 def start_server() -> ServerStarter:
     """Gives a client of a real server process on a free port; settings are POSELIFT_<NAME>.
     Whatever its clients do, a server neither dies nor logs a traceback."""
-    return _served
-
-
-def in_a_loop(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """A coroutine as a test, bounded in time."""
-
-    def run() -> None:
-        asyncio.run(asyncio.wait_for(test(), 60))
-
-    run.__doc__ = test.__doc__
-    return run
-
-
-def until(ask: Callable[[], httpx.Response], status: int) -> httpx.Response:
-    """Ask again, for up to 20 s, until the answer has this status."""
-    end_s = time.monotonic() + 20
-    while True:
-        response = ask()
-        if response.status_code == status:
-            return response
-        assert time.monotonic() < end_s, f"never {status}, last {response.text}"
-        time.sleep(0.02)
-
-
-def until_busy(client: httpx.Client) -> None:
-    """Wait until the server works on another request, beside the one that asks."""
-    end_s = time.monotonic() + 20
-    while "poselift_requests_in_flight 2.0" not in client.get("/metrics").text:
-        assert time.monotonic() < end_s
-        time.sleep(0.02)
+    return served
 
 
 @pytest.fixture(scope="session")

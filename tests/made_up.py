@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from model import H36M17, KeypointSequence, Lifter, ModelInfo
-from model.training.export import export
-from model.training.network import NetworkShape, PoseFormer
+from model.training.export.onnx_file import export
+from model.training.networks.poseformer import NetworkShape, PoseFormer
 
 
 @cache

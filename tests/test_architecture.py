@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import model
+from paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 WEB = {"fastapi", "starlette", "uvicorn", "service"}
 TORCH = {"torch", "onnxscript"}
 FOLDERS = ("model", "model/training", "service", "service/cli", "service/jobs")
@@ -29,12 +29,22 @@ TRAINING = [
     [
         (["model"], WEB | TORCH | HEAVY | {"model.training"}),
         (["service.app"], TORCH | HEAVY | {"model.training"}),
-        (["model.detectors.rtmpose", "model.detectors.mmpose"], TORCH | WEB | {"mmpose"}),
+        (["model.detectors.rtmpose", "model.detectors.mmpose.detector"], TORCH | WEB | {"mmpose"}),
         (["service.cli"], TORCH | HEAVY | {"model.training"}),
-        (["service.worker"], TORCH | HEAVY | {"model.training", "sqlalchemy"} | WEB - {"service"}),
+        (
+            ["service.jobs.worker"],
+            TORCH | HEAVY | {"model.training", "sqlalchemy"} | WEB - {"service"},
+        ),
         (TRAINING, WEB),
     ],
-    ids=["model", "service.app", "detectors", "service.cli", "service.worker", "model.training"],
+    ids=[
+        "model",
+        "service.app",
+        "detectors",
+        "service.cli",
+        "service.jobs.worker",
+        "model.training",
+    ],
 )
 def test_a_fresh_interpreter_stays_free_of(imported: list[str], unwelcome: set[str]) -> None:
     script = f"import sys; import {', '.join(imported)}; print('\\n'.join(sys.modules))"

@@ -6,13 +6,13 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from model.detectors.mediapipe import MediaPipeDetector
+from model.detectors.mediapipe.landmarker import MediaPipeDetector
 from model.detectors.names import DetectorName
 from model.detectors.network import PictureNetwork, open_network
 from model.detectors.published import BOX_MODELS, network_file
 from model.detectors.view import Picture, View
 from model.errors import DetectorUnavailable, InvalidInput
-from model.sequences import Float32
+from model.keypoints.sequences import Float32
 
 MIN_SCORE = 0.3
 MAX_OVERLAP = 0.65

@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model.detectors import Person, distance, is_same
-from model.sequences import Float32
+from model.detectors.person import Person, distance, is_same
+from model.keypoints.sequences import Float32
 
 Picture = NDArray[np.uint8]
 

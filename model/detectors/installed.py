@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from importlib.util import find_spec
 
-from model.detectors import open_detector
 from model.detectors.names import DETECTORS, DetectorName, read_name
+from model.detectors.opening import open_detector
 from model.detectors.published import BOX_MODELS, POSE_MODELS, is_here
 from model.errors import DetectorUnavailable
 
@@ -30,7 +30,7 @@ def _is_installed(name: str) -> bool:
 
 def _is_heavy_here() -> bool:
     # late, because that module is also run as a program
-    from model.detectors.heavy import model_path
+    from model.detectors.mediapipe.heavy import model_path
 
     return model_path().exists()
 
@@ -46,7 +46,7 @@ def check_detector(name: str, device: str) -> None:
             f"`{_INSTALLED_BY[asked.kind]}`"
         )
     if asked.kind == "mediapipe" and asked.model == "heavy":
-        from model.detectors.heavy import heavy_model
+        from model.detectors.mediapipe.heavy import heavy_model
 
         heavy_model()
     if asked.kind == "rtmpose" and not _is_download(asked):

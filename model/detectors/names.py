@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from model.detectors.published import POSE_MODELS
 from model.errors import InvalidInput, UnknownName
-from model.joint_sets import skeleton_named
+from model.keypoints.joint_sets import skeleton_named
 
 MEDIAPIPE_MODELS = ("heavy",)
 """Beside the one inside its wheel."""

@@ -9,9 +9,9 @@ import numpy as np
 import onnxruntime
 
 from model.detectors.view import Picture
-from model.devices import find_devices, open_session
 from model.errors import DetectorUnavailable, PoseError
-from model.sequences import Float32
+from model.keypoints.sequences import Float32
+from model.runtime.devices import find_devices, open_session
 
 THREADS = 2
 """Of one session; the service works on half as many videos as there are cores."""

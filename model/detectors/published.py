@@ -12,7 +12,7 @@ from pathlib import Path
 
 from model.detectors.downloads import cached_path, fetched
 from model.errors import DetectorUnavailable, InvalidInput
-from model.whole_file import written_whole
+from model.files import written_whole
 
 _OPENMMLAB = "https://download.openmmlab.com/mmpose/v1/projects"
 _RTMPOSE = f"{_OPENMMLAB}/rtmposev1/onnx_sdk"

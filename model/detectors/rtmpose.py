@@ -10,17 +10,18 @@ from functools import partial
 
 import numpy as np
 
-from model.detectors import Detector, Person
 from model.detectors.boxes import open_boxes, suppress
 from model.detectors.names import DetectorName
 from model.detectors.network import PictureNetwork, open_network
+from model.detectors.opening import Detector
+from model.detectors.person import Person
 from model.detectors.published import POSE_MODELS, network_file
 from model.detectors.top_down import TopDownDetector, seen_people
 from model.detectors.view import Picture, View
 from model.errors import DetectorUnavailable, InvalidInput
-from model.joint_sets import COCO17, HALPE26, WHOLEBODY133, skeleton_named
-from model.sequences import Float32
-from model.skeleton import Skeleton
+from model.keypoints.joint_sets import COCO17, HALPE26, WHOLEBODY133, skeleton_named
+from model.keypoints.sequences import Float32
+from model.keypoints.skeleton import Skeleton
 
 BINS_A_PIXEL = 2
 """SimCC's split ratio: positions along a curve for each pixel of the input."""

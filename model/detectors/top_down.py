@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from model.detectors import VISIBLE_SCORE, Person
 from model.detectors.boxes import BoxFinder
 from model.detectors.following import SEARCH_EVERY_S
+from model.detectors.person import VISIBLE_SCORE, Person
 from model.detectors.view import Picture
 from model.errors import DetectorUnavailable
-from model.sequences import Float32
-from model.skeleton import Skeleton
+from model.keypoints.sequences import Float32
+from model.keypoints.skeleton import Skeleton
 
 Estimate = Callable[[Picture, Float32], list[Person]]
 """A picture and n boxes in it, n > 0 -> the n people in them."""

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.sequences import Float32
+from model.keypoints.sequences import Float32
 
 Picture = NDArray[np.uint8]
 

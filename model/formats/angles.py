@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model.angles import ANGLES, joint_angles
-from model.results import PersonMotion, VideoResult
+from model.motion.angles import ANGLES, joint_angles
+from model.video.results import PersonMotion, VideoResult
 
 
 def write_angles(result: VideoResult, path: Path) -> None:

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from model.formats.rig import NODES, Node, RiggedMotion, bridged, rest_direction, rig
 from model.formats.trajectory import Float64
-from model.results import PersonMotion
+from model.video.results import PersonMotion
 
 
 def write_bvh(person: PersonMotion, path: Path) -> None:

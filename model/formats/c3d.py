@@ -6,7 +6,7 @@ import numpy as np
 
 from model.errors import InvalidInput
 from model.formats.trajectory import trajectory
-from model.results import PersonMotion
+from model.video.results import PersonMotion
 
 MM = 1000.0
 MAX_FRAMES = 65535

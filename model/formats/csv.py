@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.results import PersonMotion, VideoResult
+from model.video.results import PersonMotion, VideoResult
 
 COLUMNS = (
     "person",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from model.formats.rig import NODES, PARENTS, RiggedMotion, rig
 from model.formats.trajectory import Float64
-from model.results import PersonMotion
+from model.video.results import PersonMotion
 
 COMPONENT_TYPES = {"uint8": 5121, "uint16": 5123, "float32": 5126}
 """Section 3.6.2.2."""

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import InvalidInput
-from model.frames import VideoInfo
-from model.results import PersonMotion, VideoResult
-from model.sequences import KeypointSequence, PoseSequence
-from model.skeleton import H36M17
-from model.world import Room
+from model.keypoints.sequences import KeypointSequence, PoseSequence
+from model.keypoints.skeleton import H36M17
+from model.motion.world import Room
+from model.video.reader import VideoInfo
+from model.video.results import PersonMotion, VideoResult
 
 JOINTS = len(H36M17.joints)
 _NONE = np.zeros(0, np.int64)

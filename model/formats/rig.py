@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
 from model.formats.trajectory import Float64, y_up
-from model.limbs import constant_limbs
-from model.results import PersonMotion
-from model.skeleton import H36M17
+from model.keypoints.skeleton import H36M17
+from model.motion.limbs import constant_limbs
+from model.video.results import PersonMotion
 
 
 @dataclass(frozen=True)

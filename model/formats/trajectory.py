@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.results import PersonMotion
-from model.sequences import PoseSequence
+from model.keypoints.sequences import PoseSequence
+from model.video.results import PersonMotion
 
 Float64 = NDArray[np.float64]
 

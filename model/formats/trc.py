@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from model.formats.trajectory import Trajectory, trajectory
-from model.results import PersonMotion
+from model.video.results import PersonMotion
 
 MM = 1000.0
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from model.errors import InvalidInput
-from model.training.network import Readouts
+from model.training.networks.poseformer import Readouts
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.errors import InvalidInput
-from model.skeleton import H36M17
+from model.keypoints.skeleton import H36M17
 
 CANONICAL_CHAIN_M = 1.58
 """Ankle to head along the bones, for every training target: one camera cannot see how tall a

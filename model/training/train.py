@@ -18,13 +18,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model.errors import InvalidInput
-from model.metrics import mpjpe, n_mpjpe, p_mpjpe
-from model.training.baselines import kind_of
-from model.training.checkpoints import load_checkpoint, save_checkpoint
-from model.training.network import PoseFormer
+from model.motion.metrics import mpjpe, n_mpjpe, p_mpjpe
+from model.training.networks.baselines import kind_of
+from model.training.networks.checkpoints import load_checkpoint, save_checkpoint
+from model.training.networks.poseformer import PoseFormer
 from model.training.recipe import Recipe, parameter_groups, pose_loss, rate_at
 from model.training.recordings import Recordings
-from model.training.simulate import Batch, Simulation, batches
+from model.training.simulation.simulate import Batch, Simulation, batches
 
 
 class Trainer:

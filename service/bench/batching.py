@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from model import TOKENS_A_PASS, KeypointSequence, Lifter, LiftStream, carry_out
-from service.batcher import Batcher
 from service.bench.report import Line
 from service.bench.timing import Timings, Way, interleave
 from service.bench.trial import Trial, one_by_one, walk
+from service.lifting.batcher import Batcher
 from service.telemetry import Telemetry
 
 Streams = Sequence[LiftStream]

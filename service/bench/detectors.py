@@ -24,7 +24,7 @@ from model import (
     limb_spread,
 )
 from service.bench.report import machine
-from service.lifters import Lifters
+from service.lifting.lifters import Lifters
 from service.settings import read_settings
 
 

@@ -18,8 +18,8 @@ from model import (
 from service.cli.sources import Source, sources
 from service.cli.targets import Targets, targets
 from service.cli.terminal import bar, in_words, say, warn
-from service.client import Client
-from service.lifters import Lifters
+from service.client.client import Client
+from service.lifting.lifters import Lifters
 from service.settings import Settings, read_settings
 
 Draw = Callable[[Path, Progress], Sequence[str]]

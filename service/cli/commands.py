@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from service.about import version
+        from service.routes.status import version
 
         print(f"poselift {version()}")
         parser.exit()
@@ -207,7 +207,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _serve(asked: argparse.Namespace) -> int:
-    from service.server import serve
+    from service.cli.serve import serve
     from service.settings import read_settings
 
     given = {"host": asked.host, "port": asked.port}
@@ -246,7 +246,7 @@ def _bench(asked: argparse.Namespace) -> int:
 def _peers() -> Peers:
     """What the benchmarks compare with; raises PoseError where torch, which it needs, is absent."""
     try:
-        from model.training.peers import TorchPeers
+        from model.training.networks.peers import TorchPeers
     except ModuleNotFoundError as error:
         raise PoseError(_missing("bench", error)) from error
     return TorchPeers()

@@ -14,7 +14,7 @@ from model import (
     read_keypoints_npz,
     read_openpose,
 )
-from service.schemas import LiftRequest, read_lift
+from service.wire.schemas import LiftRequest, read_lift
 
 
 def read_request(path: Path, given: Given, max_frames: int) -> tuple[LiftRequest, tuple[str, ...]]:

@@ -6,10 +6,10 @@ from pathlib import Path
 from model import Given, InvalidInput, carry_out
 from service.cli.keypoint_files import read_request
 from service.cli.terminal import warn
-from service.lifters import Lifters
-from service.lifting import lift_request
-from service.results import format_to_write, write_lift
+from service.lifting.answer import lift_request
+from service.lifting.lifters import Lifters
 from service.settings import read_settings
+from service.wire.files import format_to_write, write_lift
 
 
 def lift(keypoints: Path, output: Path, given: Given) -> int:

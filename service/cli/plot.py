@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from model import plot_motion, plot_suffix
-from service.results import check_place, read_result
+from service.wire.files import check_place, read_result
 
 
 def plot(asked: argparse.Namespace) -> int:

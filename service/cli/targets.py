@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model import FORMATS, InvalidInput, UnknownName, VideoResult, write_motion
 from service.cli.sources import OVERLAY_SUFFIX, Source
-from service.results import JSON, KNOWN_SUFFIXES, SUFFIXES, check_place, format_of, write_video
+from service.wire.files import JSON, KNOWN_SUFFIXES, SUFFIXES, check_place, format_of, write_video
 
 OVERLAY = "overlay"
 

@@ -15,9 +15,9 @@ from service.jobs.folder import JobsFolder
 from service.jobs.job import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, Job
 from service.jobs.ledger import Entry, Ledger
 from service.jobs.worker_process import Limits, WorkerProcess
-from service.problems import INTERNAL, STATUS, document, problem
 from service.settings import Settings
 from service.telemetry import Telemetry
+from service.wire.problems import INTERNAL, STATUS, document, problem
 
 MAX_PAUSE_S = 30.0
 """The longest wait before a worker that does not start is tried again."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from service.errors import Conflict, NotFound, WorkerLost
 from service.jobs.job import FAILED, QUEUED, RUNNING, STATUSES, Job, Progress
 from service.jobs.store import Store
-from service.problems import problem
+from service.wire.problems import problem
 
 
 class Entry:

@@ -64,7 +64,7 @@ class WorkerProcess:
             return
         # a session of its own: Ctrl-C is for the server, which ends its workers in good order
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "service.worker"),
+            *(sys.executable, "-m", "service.jobs.worker"),
             stdin=PIPE,
             stdout=PIPE,
             start_new_session=True,

@@ -20,12 +20,12 @@ from model import (
     skeleton_named,
 )
 from service.errors import invalid_fields, place
-from service.keypoints import read_keypoints
-from service.lifting import rate_warnings
+from service.lifting.answer import rate_warnings
 from service.live.session import Answer, PersonId
-from service.problems import problem
-from service.schemas import Count, Finite, FocalPx, HeightM, Side, dump, parse_object
 from service.settings import Settings
+from service.wire.keypoints import read_keypoints
+from service.wire.problems import problem
+from service.wire.schemas import Count, Finite, FocalPx, HeightM, Side, dump, parse_object
 
 MAX_TEXT_BYTES = 1_000_000
 """A text message is parsed between others' messages, so it may not take long."""

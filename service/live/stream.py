@@ -10,6 +10,8 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from model import InvalidInput, KeypointSequence, Lifter, LiftStream, OneEuro, PoseError, TooLarge
 from service.errors import Conflict, NotUnderstood, Stalled
+from service.live.jpeg import Camera, Watcher
+from service.live.latest_picture import Message, NewestPicture
 from service.live.messages import (
     End,
     Opening,
@@ -19,14 +21,12 @@ from service.live.messages import (
     read_opening,
     ready_text,
 )
-from service.live.newest import Message, NewestPicture
 from service.live.outbox import Outbox
 from service.live.patience import Patience
-from service.live.pictures import Camera, Watcher
 from service.live.repairs import SwapRepairs
 from service.live.session import Answer, LiveSession, PersonAnswers, PersonId, PersonLifting
-from service.problems import problem
-from service.running import Running
+from service.state import Running
+from service.wire.problems import problem
 
 FAREWELL_S = 2.0
 """How long the last words to a client may take, when a stream ends before its time."""

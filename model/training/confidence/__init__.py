@@ -1,0 +1,1 @@
+"""A calibrated confidence for each joint, fitted and judged."""

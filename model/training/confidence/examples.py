@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model.lifter import Lifter, LiftOptions
-from model.metrics import joint_errors
-from model.signals import Evidence, Float64, signals
-from model.skeleton import H36M17
-from model.training.evaluate import Clip, clips, has_clips
+from model.keypoints.skeleton import H36M17
+from model.lifting.lifter import Lifter, LiftOptions
+from model.lifting.signals import Evidence, Float64, signals
+from model.motion.metrics import joint_errors
+from model.training.evaluation.errors import Clip, clips, has_clips
 from model.training.recordings import Recordings
-from model.training.simulate import Simulation
+from model.training.simulation.simulate import Simulation
 
 RATES = (25.0, 30.0, 50.0, 60.0)
 """Frames a second; each is that of a quarter of the clips."""

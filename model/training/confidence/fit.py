@@ -5,9 +5,9 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from model.confidence import KIND_OF, KINDS, Calibration, KindOfJoint
 from model.errors import InvalidInput
-from model.signals import POSTURE, SIGNALS, Float64
+from model.lifting.confidence import KIND_OF, KINDS, Calibration, KindOfJoint
+from model.lifting.signals import POSTURE, SIGNALS, Float64
 from model.training.confidence.examples import Examples
 
 RIDGE = 1e-3

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import InvalidInput
-from model.skeleton import H36M17
+from model.keypoints.skeleton import H36M17
 from model.training.datasets.asf_amc import bone_ends, read_amc, read_asf
 from model.training.datasets.bvh import read_bvh
 from model.training.datasets.motion import Motion

@@ -14,7 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.camera import (
+from model.errors import InvalidInput
+from model.keypoints.sequences import KeypointSequence
+from model.keypoints.skeleton import H36M17
+from model.lifting.camera import (
     image_input,
     mirror_input,
     mirror_pose,
@@ -23,12 +26,9 @@ from model.camera import (
     turn,
     whole_picture,
 )
-from model.errors import InvalidInput
-from model.sequences import KeypointSequence
-from model.skeleton import H36M17
-from model.training.evaluate import Clip
+from model.training.evaluation.errors import Clip
 from model.training.recordings import CANONICAL_CHAIN_M, chain_length
-from model.training.simulate import Batch
+from model.training.simulation.simulate import Batch
 
 Floats = NDArray[np.floating[Any]]
 Normalisation = Literal["person", "image"]

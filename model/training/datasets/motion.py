@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.errors import InvalidInput
-from model.skeleton import H36M17
+from model.keypoints.skeleton import H36M17
 from model.training.recordings import BODY_M, chain_length
 
 Floats = NDArray[np.floating[Any]]

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import InvalidInput
-from model.sequences import KeypointSequence
-from model.skeleton import H36M17
+from model.keypoints.sequences import KeypointSequence
+from model.keypoints.skeleton import H36M17
 from model.training.datasets.filmed import Filmed
 from model.training.datasets.pickled import read_pickled
 

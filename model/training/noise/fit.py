@@ -11,12 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logit
 
-from model.training.noise.fast_error import (
-    Correlation,
-    autocorrelation,
-    fit_correlation,
-    spread,
-)
+from model.training.noise.fast_error import Correlation, autocorrelation, fit_correlation, spread
 from model.training.noise.person import KINDS, PersonErrors, people_of
 from model.training.noise.score_table import ScoreTable, fit_score_table
 from model.training.noise.shares import Bursts, Shares, count_shares, describe_bursts

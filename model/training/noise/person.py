@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import InvalidInput
-from model.joint_sets import COCO17
+from model.keypoints.joint_sets import COCO17
 from model.training.noise.fast_error import OUTLIER, residuals, spread, window_frames
 from model.training.noise.swaps import Spell, spells, swap_path, unswapped
 from model.training.noise.tracks import Float64, Track

@@ -82,7 +82,7 @@ def report(fit: NoiseFit) -> dict[str, Any]:
 
 
 def training_noise(fit: NoiseFit) -> dict[str, Any]:
-    """The values of model.training.detections.Noise that the fit decides."""
+    """The values of model.training.simulation.detections.Noise that the fit decides."""
     shares, longest = fit.shares, _longest(fit)
     measured = {
         "swap": shares.swapped_windows,

@@ -1,4 +1,4 @@
-"""Left/right swaps in a track of a real detector; model.repair finds them."""
+"""Left/right swaps in a track of a real detector; model.tracking.swaps finds them."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from model.joint_sets import COCO17
-from model.repair import exchange
-from model.repair import swap_path as path_of
+from model.keypoints.joint_sets import COCO17
+from model.tracking.swaps import exchange
+from model.tracking.swaps import swap_path as path_of
 from model.training.noise.tracks import Float64, Track
 
 _LIMBS = 2

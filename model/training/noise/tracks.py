@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from model.detectors import Person, open_detector
+from model.detectors.opening import open_detector
+from model.detectors.person import Person
 from model.errors import InvalidInput
-from model.frames import open_video
-from model.joint_sets import COCO17
-from model.skeleton import Skeleton
-from model.tracker import Tracker
+from model.keypoints.joint_sets import COCO17
+from model.keypoints.skeleton import Skeleton
+from model.tracking.tracker import Tracker
+from model.video.reader import open_video
 
 MAX_PEOPLE = 4
 

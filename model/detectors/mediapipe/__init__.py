@@ -1,0 +1,1 @@
+"""MediaPipe as a detector."""

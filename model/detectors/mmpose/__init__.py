@@ -1,0 +1,1 @@
+"""MMPose models as a detector."""

@@ -1,0 +1,1 @@
+"""2D keypoints -> 3D poses through a PoseFormer model file."""

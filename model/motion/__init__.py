@@ -1,0 +1,1 @@
+"""3D poses after lifting: filters, limb lengths, world space, angles, metrics."""

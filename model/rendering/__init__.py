@@ -1,0 +1,1 @@
+"""A result -> pictures: the overlay video, the 3D view, plots."""

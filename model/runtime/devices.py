@@ -1,0 +1,155 @@
+"""Device names -> devices that are ready to compute, or a clear refusal."""
+
+import os
+import re
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from model.errors import DeviceUnavailable, InvalidInput
+from model.runtime.cuda import gpu_count, missing_for_cuda, missing_for_tensorrt
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+BUILDS = ("onnxruntime", "onnxruntime-gpu")
+NAMES = re.compile(r"auto|cpu|(cuda|tensorrt)(:\d{1,2})?(,\1:\d{1,2})*")
+
+Provider = tuple[str, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Device:
+    """One place to compute on; `kind` is cpu, cuda or tensorrt."""
+
+    kind: str
+    index: int = 0
+
+    @property
+    def provider(self) -> str:
+        return PROVIDERS[self.kind]
+
+    @property
+    def is_gpu(self) -> bool:
+        return self.kind != "cpu"
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.index}" if self.is_gpu else self.kind
+
+
+CPU = Device("cpu")
+
+
+def find_devices(name: str) -> tuple[Device, ...]:
+    """The devices of `auto`, `cpu`, `cuda`, `cuda:N`, `tensorrt`, or several as `cuda:0,cuda:1`;
+    `auto` is the first GPU where CUDA works, else the CPU.
+
+    Raises InvalidInput for another name, and DeviceUnavailable, which says what is missing, for a
+    GPU that cannot be used and, whatever the device, where both builds of ONNX Runtime lie in one
+    place.
+    """
+    if not NAMES.fullmatch(name):
+        raise InvalidInput(
+            f"device is auto, cpu, cuda, cuda:N, tensorrt, or several as cuda:0,cuda:1, "
+            f"got {name[:80]!r}",
+            ("device",),
+        )
+    _check_builds()
+    if name == "auto":
+        return (CPU,) if why_no_gpu() else (Device("cuda"),)
+    if name == "cpu":
+        return (CPU,)
+    parts = [part.partition(":") for part in name.split(",")]
+    devices = tuple(Device(kind, int(index or 0)) for kind, _, index in parts)
+    if len(set(devices)) < len(devices):
+        raise InvalidInput(f"device {name} names a GPU twice", ("device",))
+    _check_gpus(devices)
+    return devices
+
+
+def why_no_gpu(kind: str = "cuda") -> str | None:
+    """What keeps a GPU from being used, or None."""
+    if PROVIDERS[kind] not in onnxruntime.get_available_providers():
+        return (
+            "the CPU build of ONNX Runtime is installed: uninstall onnxruntime, then install "
+            "onnxruntime-gpu (the extra `gpu`)"
+        )
+    missing = missing_for_cuda() if kind == "cuda" else missing_for_tensorrt()
+    return f"missing: {'; '.join(missing)}" if missing else None
+
+
+def calls_at_once(device: str) -> int:
+    """Model calls of one thread that keep the devices busy: one a core, or one a GPU. Raises as
+    find_devices."""
+    devices = find_devices(device)
+    return len(devices) if devices[0].is_gpu else os.cpu_count() or 1
+
+
+def open_session(
+    model: bytes | Path,
+    options: onnxruntime.SessionOptions,
+    device: Device,
+    given: dict[str, str] | None = None,
+) -> onnxruntime.InferenceSession:
+    """A session that runs where it should, with those options of the execution provider; raises
+    DeviceUnavailable where ONNX Runtime would go on with less."""
+    providers = _providers(device, given or {})
+    content: Any = model if isinstance(model, bytes) else str(model)
+    # without `enable_fallback=0` a failed run would be repeated on the CPU, and stay there
+    session = onnxruntime.InferenceSession(content, options, providers=providers, enable_fallback=0)
+    found = session.get_providers()[0]
+    if found != device.provider:
+        raise DeviceUnavailable(
+            f"{device} was asked for, and ONNX Runtime gave {found}: its log says why; "
+            "the device cpu does without a GPU"
+        )
+    return session
+
+
+def _providers(device: Device, given: dict[str, str]) -> list[Provider]:
+    """In the order of preference: what one cannot run goes to the next."""
+    if not device.is_gpu:
+        return [(device.provider, given)]
+    index = {"device_id": str(device.index)}
+    # passes come in all sizes; the default would search anew, by trying, for each of them
+    cuda = index | {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
+    if device.kind == "cuda":
+        return [(device.provider, cuda | given), (PROVIDERS["cpu"], {})]
+    return [(device.provider, index | given), (PROVIDERS["cuda"], cuda), (PROVIDERS["cpu"], {})]
+
+
+def _check_builds() -> None:
+    """pip does not notice that the two overwrite each other's files."""
+    installed = [name for name in BUILDS if _is_installed(name)]
+    if len(installed) == len(BUILDS):
+        raise DeviceUnavailable(
+            "onnxruntime and onnxruntime-gpu are both installed, and the files of one are "
+            "overwritten: uninstall both, then install one of the extras `cpu` and `gpu`"
+        )
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _check_gpus(devices: tuple[Device, ...]) -> None:
+    kind = devices[0].kind
+    asked = {"cuda": "CUDA", "tensorrt": "TensorRT"}[kind]
+    if reason := why_no_gpu(kind):
+        raise DeviceUnavailable(f"{asked} was asked for, and cannot be used: {reason}")
+    count = gpu_count()
+    absent = [str(device) for device in devices if device.index >= count]
+    if absent:
+        raise DeviceUnavailable(
+            f"{', '.join(absent)} was asked for, and cannot be used: the driver shows {count} "
+            f"GPU{'s' if count > 1 else ''}, the first is {kind}:0"
+        )

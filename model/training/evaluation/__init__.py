@@ -1,0 +1,1 @@
+"""Errors of a model file on recordings it was not trained on."""

@@ -1,0 +1,1 @@
+"""A trained network -> one self-describing ONNX file."""

@@ -1,0 +1,233 @@
+"""A trained network -> one self-describing ONNX file, checked against torch.
+
+The network's parts are exported apart and joined, so that the tensors between them have names and a
+free first axis: that is where `Lifter` cuts the graph again.
+"""
+
+import copy
+import logging
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, compose, helper, numpy_helper
+from torch import Tensor, nn
+
+from model.errors import ModelFileError
+from model.lifting.lifter import Lifter
+from model.lifting.model_files import FRAME_FEATURES, FRAME_JOINTS, FRAME_ROWS, ModelInfo
+from model.runtime.precision import fold_halves
+from model.training.export.arranged import FrameShares, SpatialHalf, TemporalHalf
+from model.training.networks.poseformer import JOINTS, PoseFormer, Readouts
+
+OPSET = 20
+PARITY_M = 1e-5
+"""The file and torch, holding the same weights, may differ by this much at the most."""
+
+
+def export(
+    network: PoseFormer,
+    info: ModelInfo,
+    path: Path,
+    *,
+    half_storage: bool = True,
+    arranged: bool = True,
+) -> None:
+    """Write `network` to `path`, then check the file; a file that fails is not left behind.
+
+    With `half_storage` the weights are stored as float16 (and computed with as float32), which
+    halves the file. `arranged` is the order of work that runs fastest (arranged.py), for PoseFormer
+    alone; without it the graph is what torch makes of the network as it stands. Raises
+    ModelFileError when the file's answers differ from torch's.
+    """
+    network = _rounded(network) if half_storage else network
+    arranged = arranged and type(network) is PoseFormer and network.shape.temporal_depth > 0
+    model = (_arranged_graph if arranged else _plain_graph)(network.eval(), info)
+    _describe(model, network, info)
+    if half_storage:
+        fold_halves(model)
+    onnx.checker.check_model(model, full_check=True)
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(model.SerializeToString())
+    try:
+        check_parity(network, partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@torch.no_grad()
+def check_parity(network: PoseFormer, path: Path) -> float:
+    """The largest difference (m) between the file and torch on random windows, whole and split.
+
+    Raises ModelFileError above PARITY_M.
+    """
+    shape = network.shape
+    generator = torch.Generator().manual_seed(0)
+    windows = torch.randn(5, shape.frames, JOINTS, shape.channels, generator=generator)
+    answer = network(windows)
+    lifter = Lifter.load(path)
+    found = lifter.run(windows.numpy())
+    worst = float(np.abs(found.centre - answer.centre.numpy()).max())
+    if found.dense is not None:
+        worst = max(worst, float(np.abs(found.dense - answer.dense.numpy()).max()))
+    if not worst <= PARITY_M:
+        raise ModelFileError(
+            f"{path}: the exported file differs from torch by {worst:.2g} m, "
+            f"at most {PARITY_M:g} is allowed"
+        )
+    return worst
+
+
+class _Temporal(nn.Module):
+    """The temporal half on features (N, D) that are not yet cut into windows."""
+
+    def __init__(self, network: PoseFormer, dense: bool):
+        super().__init__()
+        self.network = network
+        self.dense = dense
+
+    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
+        shape = self.network.shape
+        found: Readouts = self.network.decode(features.reshape(-1, shape.frames, shape.frame_width))
+        return tuple(found) if self.dense else (found.centre,)
+
+
+class _Spatial(nn.Module):
+    def __init__(self, network: PoseFormer):
+        super().__init__()
+        self.network = network
+
+    def forward(self, joints: Tensor) -> Tensor:
+        return self.network.encode(joints)
+
+
+def _arranged_graph(network: PoseFormer, info: ModelInfo) -> onnx.ModelProto:
+    shape = network.shape
+    frames, width = 2 * shape.frames, shape.frame_width
+    joints = torch.zeros(frames, JOINTS, shape.channels)
+    any_count = torch.export.Dim("frames_in_all")
+    spatial = _export(SpatialHalf(network), joints, FRAME_JOINTS, [FRAME_FEATURES], any_count)
+    features = torch.zeros(frames, width)
+    shares = _export(FrameShares(network), features, "features", [FRAME_ROWS], any_count)
+    temporal = _export(
+        TemporalHalf(network, "dense" in info.readouts),
+        torch.zeros(frames, 4 * width),
+        "rows",
+        list(info.readouts),
+        shape.frames * torch.export.Dim("windows"),
+    )
+    joined = _join(spatial, shares, (FRAME_FEATURES, "features"), ("spatial/", "shares/"))
+    return _join(joined, temporal, (FRAME_ROWS, "rows"), ("", "temporal/"))
+
+
+def _plain_graph(network: PoseFormer, info: ModelInfo) -> onnx.ModelProto:
+    shape = network.shape
+    frames, any_count = 2 * shape.frames, torch.export.Dim("frames_in_all")
+    spatial = _export(
+        _Spatial(network),
+        torch.zeros(frames, JOINTS, shape.channels),
+        FRAME_JOINTS,
+        [FRAME_FEATURES],
+        any_count,
+    )
+    temporal = _export(
+        _Temporal(network, "dense" in info.readouts),
+        torch.zeros(frames, shape.frame_width),
+        "features",
+        list(info.readouts),
+        shape.frames * torch.export.Dim("windows"),
+    )
+    return _join(spatial, temporal, (FRAME_FEATURES, "features"), ("spatial/", "temporal/"))
+
+
+def _join(
+    first: onnx.ModelProto,
+    second: onnx.ModelProto,
+    seam: tuple[str, str],
+    prefixes: tuple[str, str],
+) -> onnx.ModelProto:
+    """One graph of two, the first's output being the second's input; prefixes keep names apart."""
+    first, second = (
+        compose.add_prefix(part, prefix, rename_inputs=False, rename_outputs=False)
+        for part, prefix in zip((first, second), prefixes, strict=True)
+    )
+    return compose.merge_models(first, second, io_map=[seam])
+
+
+def _describe(model: onnx.ModelProto, network: PoseFormer, info: ModelInfo) -> None:
+    """Let the graph take whole windows, and say what it is."""
+    _take_windows(model, info.frames, info.channels)
+    _set_sizes(model, info)
+    del model.metadata_props[:]
+    helper.set_model_props(model, info.to_metadata())
+    del model.opset_import[1:]  # all parts bring the same
+    model.producer_name = "poselift"
+    model.doc_string = f"{type(network).__name__}; see the metadata"
+
+
+def _export(
+    module: nn.Module, example: Tensor, name: str, outputs: list[str], count: object
+) -> onnx.ModelProto:
+    """One half with a free first axis."""
+    # it would tell the user four times that torchvision, which nothing here needs, is absent
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's own exporter, about itself
+        program = torch.onnx.export(
+            module.eval(),
+            (example,),
+            input_names=[name],
+            output_names=outputs,
+            dynamic_shapes=({0: count},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    for node in model.graph.node:
+        del node.metadata_props[:]  # source lines of the machine that exported it
+    return model
+
+
+def _take_windows(model: onnx.ModelProto, frames: int, channels: int) -> None:
+    """Let the whole graph begin with windows (B, f, 17, C), flattened into frames."""
+    graph = model.graph
+    flat = numpy_helper.from_array(np.array([-1, JOINTS, channels], np.int64), "flat_shape")
+    graph.initializer.append(flat)
+    graph.node.insert(0, helper.make_node("Reshape", ["keypoints", "flat_shape"], [FRAME_JOINTS]))
+    del graph.input[:]
+    sizes: list[str | int | None] = ["windows", frames, JOINTS, channels]
+    graph.input.append(helper.make_tensor_value_info("keypoints", TensorProto.FLOAT, sizes))
+
+
+def _set_sizes(model: onnx.ModelProto, info: ModelInfo) -> None:
+    """State the sizes of the outputs and of the tensors at which the graph is cut."""
+    frames = {"centre": 1, "dense": info.frames}
+    graph = model.graph
+    made = {name for node in graph.node for name in node.output}
+    del graph.output[:], graph.value_info[:]
+    for name in info.readouts:
+        sizes: list[str | int | None] = ["windows", frames[name], JOINTS, 3]
+        graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes))
+    width = JOINTS * int(info.shape["joint_width"])
+    between: dict[str, list[str | int | None]] = {
+        FRAME_JOINTS: ["frames_in_all", JOINTS, info.channels],
+        FRAME_FEATURES: ["frames_in_all", width],
+        FRAME_ROWS: ["frames_in_all", 4 * width],
+    }
+    for name, sizes in between.items():
+        if name not in made:
+            continue
+        graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes))
+
+
+def _rounded(network: PoseFormer) -> PoseFormer:
+    """A copy whose weights are exactly what float16 storage will give back."""
+    rounded = copy.deepcopy(network)
+    rounded.load_state_dict({k: v.half().float() for k, v in network.state_dict().items()})
+    return rounded.eval()

@@ -1,0 +1,1 @@
+"""PoseFormer in torch, the networks it is compared with, and their checkpoints."""

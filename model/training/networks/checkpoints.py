@@ -1,0 +1,67 @@
+"""Checkpoints on disk, and the networks that are made from them."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from model.errors import InvalidInput
+from model.training.networks.baselines import kind_of, network_named
+from model.training.networks.poseformer import NetworkShape, PoseFormer
+
+
+def save_checkpoint(state: dict[str, Any], path: Path) -> None:
+    """Write, then rename: a checkpoint is whole or absent. Raises InvalidInput when the disk is
+    full or the folder cannot be written; what stood there before stays."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state, partial)
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:
+        partial.unlink(missing_ok=True)
+        raise InvalidInput(f"{path}: the checkpoint could not be written ({error})") from error
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of ours; raises InvalidInput."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InvalidInput(f"{path}: not a readable checkpoint ({error})") from error
+    if not isinstance(state, dict) or not {"shape", "averaged"} <= set(state):
+        raise InvalidInput(f"{path}: not a poselift training checkpoint")
+    return state
+
+
+def averaged_network(path: Path) -> PoseFormer:
+    """The network that a checkpoint's averaged weights make, ready for use."""
+    state = load_checkpoint(path)
+    kind = state.get("network_kind", "poseformer")
+    network = network_named(kind, NetworkShape(**state["shape"]))
+    network.load_state_dict(state["averaged"])
+    return network.eval()
+
+
+def grow(network: PoseFormer, frames: int) -> PoseFormer:
+    """The same network over more frames in the same time: what it learnt on every n-th frame is
+    where a longer one begins. Positions are interpolated; new frames start without weight in the
+    mean."""
+    old = network.shape.frames
+    if frames % 2 == 0 or frames % old:
+        raise InvalidInput(f"frames grow by an odd factor, got {old} -> {frames}")
+    factor = frames // old
+    grown = network_named(kind_of(network), replace(network.shape, frames=frames))
+    state = dict(network.state_dict())
+    positions = nn.functional.interpolate(
+        state["frame_positions"].mT, size=frames, mode="linear", align_corners=False
+    )
+    state["frame_positions"] = positions.mT
+    weight = torch.zeros_like(grown.frame_mean.weight)
+    weight[:, factor // 2 :: factor] = state["frame_mean.weight"]
+    state["frame_mean.weight"] = weight
+    grown.load_state_dict(state)
+    return grown

@@ -1,0 +1,1 @@
+"""A video file -> the 3D poses of everybody in it."""

@@ -1,0 +1,1 @@
+"""Requests -> poses: loaded models, batched calls, streams."""

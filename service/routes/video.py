@@ -1,0 +1,41 @@
+"""POST /video: a video in, the 3D poses of every person in it out; each is a job."""
+
+import asyncio
+
+from fastapi import APIRouter, Request, Response
+
+from service.admission.capacity import while_wanted
+from service.jobs.job import path_of
+from service.jobs.jobs import Asked
+from service.jobs.uploads import uploaded
+from service.routes.jobs import job_reply, result_file
+from service.routes.preferences import IdempotencyKey, Waiting
+from service.routes.queries import OPTIONS_ONCE, VideoOptionsAsked
+from service.state import TheService
+from service.wire.openapi import routes as documented
+
+router = APIRouter()
+
+
+@router.post("/video", dependencies=[OPTIONS_ONCE], **documented.VIDEO)
+async def post_video(
+    request: Request,
+    service: TheService,
+    query: VideoOptionsAsked,
+    wait: Waiting,
+    key: IdempotencyKey,
+) -> Response:
+    """Find every person in a video, follow them, and lift each to 3D."""
+    options = query.options(service.settings.detector)
+    lifter = await asyncio.to_thread(service.lifters.get, query.model)
+    lifter.check(options.lift_options())
+    jobs = service.jobs
+    with jobs.enter():
+        async with uploaded(request, service.settings, jobs.folder) as upload:
+            entry = await jobs.accept(upload, Asked(lifter.name, options), key)
+    await while_wanted(jobs.ledger.ended(entry, wait.seconds), request.receive)
+    headers = {"location": path_of(entry.job), **wait.headers()}
+    if not entry.job.ended:
+        return job_reply(jobs.document(entry), status=202, headers=headers)
+    jobs.check_result(entry.job)
+    return result_file(jobs.folder.result(entry.job.id, "result.json"), "application/json", headers)

@@ -1,0 +1,121 @@
+"""What one running service holds: its settings, its models, its doors, and whether it is ready."""
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
+
+import numpy as np
+from fastapi import Depends, Request
+
+from model import (
+    H36M17,
+    KeypointSequence,
+    Lifter,
+    PoseError,
+    calls_at_once,
+    check_detector,
+    why_no_gpu,
+)
+from service.admission.capacity import Door
+from service.admission.load import LiveLoad
+from service.admission.places import Places
+from service.errors import NotReady
+from service.jobs.jobs import Jobs
+from service.lifting.batcher import Batcher
+from service.lifting.lifters import Lifters
+from service.lifting.streams import Streams
+from service.settings import Settings
+from service.telemetry import Telemetry
+
+_log = logging.getLogger("poselift")
+
+
+class Running:
+    """Built at start; `open` fails where the service could not do its work."""
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.lifters = Lifters(settings)
+        self.lifts = Door("lifts", places=settings.max_lifts, retry_after_s=2)
+        self.telemetry = Telemetry()
+        calls = settings.lift_workers or calls_at_once(settings.device)
+        self.batcher = Batcher(
+            workers=calls,
+            tokens=settings.batch_tokens,
+            liftings=settings.max_liftings,
+            telemetry=self.telemetry,
+        )
+        self.live_load = LiveLoad(settings.live_load, settings.live_always, calls)
+        self.telemetry.watch_live(self.live_load.waiting)
+        self.streams = Streams(
+            self.lifters,
+            self.batcher,
+            self.live_load,
+            most=settings.max_streams,
+            idle_s=settings.stream_idle_s,
+        )
+        self.jobs = Jobs(settings, self.telemetry)
+        self.live = Places("live streams", settings.live_at_once)
+        self.live_pictures = Places("live streams of pictures", settings.live_pictures_at_once)
+        self.watching = ThreadPoolExecutor(settings.live_looks_at_once, "watching")
+        self._trouble: str | None = "the model is being loaded and warmed up"
+
+    def open(self) -> None:
+        """Check the settings and the detector, load the default model and take over the jobs
+        folder; raises PoseError. Repeating is next to free."""
+        self.settings.check()
+        lifter = self.lifters.get()
+        self.telemetry.loaded(lifter)
+        check_detector(self.settings.detector, lifter.device)
+        self.jobs.open()
+
+    def warm(self) -> None:
+        """Run the model at each size of a call, so that the first requests need not wait, and time
+        one frame, when nothing disturbs it."""
+        try:
+            lifter = self.lifters.get()
+            lifter.warm()
+            self.live_load.alone_s = min(_lifted_in_s(lifter) for _ in range(5))
+            self._trouble = None
+            self._say_where(lifter)
+        except PoseError as error:
+            _log.error("not ready: %s", error)
+            self._trouble = str(error)
+        except Exception:
+            _log.exception("not ready")
+            self._trouble = "the first run failed; the service's log says why"
+
+    def _say_where(self, lifter: Lifter) -> None:
+        where = f"{', '.join(lifter.devices)} ({lifter.provider}, {lifter.info.precision})"
+        _log.info("%s %s is warm on %s", lifter.name, lifter.version, where)
+        if self.settings.device == "auto" and lifter.device == "cpu":
+            _log.info("the device auto is the CPU: %s", why_no_gpu())
+
+    def release(self) -> None:
+        """As soon as the service is told to stop: whoever waits or streams gets a last word."""
+        self.jobs.ledger.release()
+        self.live.stop()
+
+    def check_ready(self) -> None:
+        """Raises NotReady until the model is warm, and a worker that can open the detector."""
+        if trouble := self._trouble or self.jobs.trouble:
+            raise NotReady(trouble)
+
+
+def _lifted_in_s(lifter: Lifter) -> float:
+    """How long one frame takes."""
+    joints = len(H36M17.joints)
+    xy = np.linspace(100, 900, joints * 2, dtype=np.float32).reshape(1, joints, 2)
+    frame = KeypointSequence(xy, np.ones((1, joints), np.float32), (1000, 1000), 50.0, H36M17)
+    start_s = time.monotonic()
+    lifter.lift(frame)
+    return time.monotonic() - start_s
+
+
+def _running(request: Request) -> Running:
+    running: Running = request.app.state.running
+    return running
+
+
+TheService = Annotated[Running, Depends(_running)]

@@ -1,0 +1,1 @@
+"""What goes over HTTP: JSON, npz, files, problem documents."""

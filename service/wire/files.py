@@ -1,0 +1,117 @@
+"""Results as files: JSON as on the wire, or what model.formats writes; complete or not there at
+all."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from model import (
+    FORMATS,
+    H36M17,
+    InvalidInput,
+    KeypointSequence,
+    PersonMotion,
+    PoseSequence,
+    VideoInfo,
+    VideoResult,
+    focal_or_assumed,
+    placed,
+    read_npz,
+    room_of,
+    root_track,
+    write_motion,
+    written_whole,
+)
+from service.wire.schemas import (
+    LiftResult,
+    dump,
+    lift_document,
+    read_video_document,
+    video_document,
+)
+
+JSON = "json"
+SUFFIXES: Mapping[str, str] = {
+    JSON: ".json",
+    **{name: kind.suffix for name, kind in FORMATS.items()},
+}
+KNOWN_SUFFIXES = ", ".join(SUFFIXES.values())
+
+
+def format_of(path: Path) -> str | None:
+    """The format that a file's name says; None where it ends like none of them."""
+    fitting = [name for name, suffix in SUFFIXES.items() if path.name.lower().endswith(suffix)]
+    return max(fitting, key=lambda name: len(SUFFIXES[name]), default=None)
+
+
+def check_place(path: Path) -> None:
+    """Raises InvalidInput, before the work, for a file that could not be written after it."""
+    if not path.parent.is_dir():
+        raise InvalidInput(f"{path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder")
+
+
+def format_to_write(path: Path) -> str:
+    """The format of a file that is to be written; raises InvalidInput, before the work, where it
+    could not be."""
+    format = format_of(path)
+    if format is None:
+        raise InvalidInput(f"{path}: the name ends in {KNOWN_SUFFIXES}")
+    check_place(path)
+    return format
+
+
+def write_lift(result: LiftResult, image_size: tuple[int, int], path: Path) -> None:
+    """In the format that the file's name says; image_size is that of the keypoints, px."""
+    format = format_to_write(path)
+    if format == JSON:
+        _write_json(lift_document(result), path)
+    else:
+        write_motion(_as_video(result, image_size), format, path)
+
+
+def _as_video(result: LiftResult, image_size: tuple[int, int]) -> VideoResult:
+    """One person, in every frame of a film that nobody has seen."""
+    frames, fps = len(result.frames), result.fps
+    keypoints = KeypointSequence(
+        result.keypoints[..., :2], result.keypoints[..., 2], image_size, fps, H36M17
+    )
+    poses = PoseSequence(result.xyz, fps, space=str(result.applied["space"]))
+    told = result.applied["focal_px"]
+    focal_px = focal_or_assumed(told if isinstance(told, int | float) else None, image_size)
+    root = root_track(poses, keypoints, focal_px) if result.root is None else result.root
+    relative = placed(poses, root, result.room, "root")
+    times_s, sure = result.frames / fps, result.confidence
+    person = PersonMotion(1, result.frames, times_s, keypoints, poses, root, confidence=sure)
+    return VideoResult(
+        video=VideoInfo(*image_size, fps, frames, frames / fps),
+        detector=("none", ""),
+        model=result.model,
+        people=(person,),
+        warnings=result.warnings,
+        applied=result.applied,
+        room=result.room or room_of([(relative, root)]),
+    )
+
+
+def write_video(result: VideoResult, path: Path) -> None:
+    if path.suffix.lower() == SUFFIXES[JSON]:
+        _write_json(video_document(result), path)
+    else:
+        write_motion(result, "npz", path)
+
+
+def read_result(path: Path) -> VideoResult:
+    """What write_video wrote; raises InvalidInput for any other file, OSError."""
+    format = format_of(path)
+    if format == "npz":
+        return read_npz(path)
+    if format != JSON:
+        raise InvalidInput(f"{path}: a result to read is a .json or .npz file")
+    return read_video_document(path.read_bytes(), str(path))
+
+
+def _write_json(document: dict[str, Any], path: Path) -> None:
+    with written_whole(path) as part:
+        part.write_bytes(dump(document))

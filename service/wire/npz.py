@@ -1,0 +1,104 @@
+"""A POST /lift as arrays: its body and its reply as npz files, for large sequences."""
+
+import io
+import json
+import struct
+import zipfile
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model import H36M17, InvalidInput, TooLarge
+from service.errors import NotNpz
+from service.settings import MB
+from service.wire.keypoints import FIELD
+from service.wire.schemas import LiftResult, room_document
+
+MEDIA_TYPE = "application/x-npz"
+MAX_MEMBERS = 32
+MAX_OPTION_VALUES = 4
+"""A name or a number is one value; image_size is two."""
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+_ENTRY = b"PK\x01\x02"
+
+
+def read_npz(body: bytes, max_bytes: int) -> dict[str, Any]:
+    """The arrays of an npz file by their names: `keypoints` as it is, all others as JSON would hold
+    them. Raises NotNpz, TooLarge for what unpacks to more than `max_bytes`, and InvalidInput."""
+    # a table of a million entries would take minutes to read
+    if body.count(_ENTRY) > MAX_MEMBERS:
+        raise TooLarge(f"at most {MAX_MEMBERS} arrays")
+    try:
+        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+            return _members(archive, max_bytes)
+    except (*DAMAGED, ValueError) as error:
+        raise NotNpz(f"the body is not an npz file: {error}") from error
+
+
+def _members(archive: zipfile.ZipFile, max_bytes: int) -> dict[str, Any]:
+    members = archive.infolist()
+    # zipfile never unpacks more than is declared
+    if sum(member.file_size for member in members) > max_bytes:
+        raise TooLarge(f"the arrays have at most {max_bytes / MB:g} MB here; send less at a time")
+    if not all(member.compress_type in COMPRESSIONS for member in members):
+        raise NotNpz("the body is not an npz file of numpy: its compression is another")
+    found: dict[str, Any] = {}
+    for member in members:
+        name = member.filename.removesuffix(".npy")
+        array = _array(name, archive.read(member))
+        found[name] = array if name == FIELD else _plain(name, array)
+    return found
+
+
+def _array(name: str, content: bytes) -> NDArray[Any]:
+    try:
+        array = np.load(io.BytesIO(content), allow_pickle=False)
+    except Exception as error:  # numpy parses headers as Python, and raises what that may
+        raise InvalidInput(f"{name[:80]} is not an array of numbers or text", (name,)) from error
+    if not isinstance(array, np.ndarray):
+        raise InvalidInput(f"{name[:80]} is not an array", (name,))
+    return array
+
+
+def _plain(name: str, array: NDArray[Any]) -> object:
+    if array.size > MAX_OPTION_VALUES:
+        raise InvalidInput(f"{name[:80]} is one value or two, got {array.shape}", (name,))
+    return array.tolist()
+
+
+def write_npz(result: LiftResult) -> bytes:
+    """A reply as an npz file: what the JSON holds under the same names; `model` is name and
+    version, `applied` and `room` JSON objects, and a joint not seen is NaN in `keypoints`."""
+    seen = result.keypoints[..., 2:] > 0
+    arrays: dict[str, Any] = {
+        "frames": result.frames,
+        "final": result.final,
+        "poses": result.xyz,
+        "keypoints": np.where(seen, result.keypoints, np.float32(np.nan)),
+        "skeleton": H36M17.name,
+        "model": np.array(result.model),
+        "applied": json.dumps(dict(result.applied)),
+        "warnings": np.array(result.warnings, np.str_),
+    }
+    if result.root is not None:
+        arrays["root"] = result.root
+    if result.room:
+        arrays["room"] = json.dumps(room_document(result.room))
+    if result.delay:
+        arrays |= {"delay_frames": result.delay.frames, "delay_s": result.delay.seconds}
+    if result.confidence is not None:
+        arrays["confidence"] = result.confidence
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()

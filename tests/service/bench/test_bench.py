@@ -1,0 +1,110 @@
+"""`poselift bench` prints each line of its table, with its verdict. How fast is not tested."""
+
+import json
+import re
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model import PoseError
+from model.training.networks.peers import TorchPeers
+from model.training.networks.poseformer import NetworkShape
+from servers import ServerStarter
+from service.bench import live_clients, load, tune, wire
+from service.bench.report import Line
+from service.bench.timing import Timings, Way, interleave_anew
+from service.cli import commands
+
+SMALL = NetworkShape(joint_width=8, spatial_depth=1, temporal_depth=1, heads=1)
+
+
+@pytest.mark.parametrize(
+    ("line", "verdict"),
+    [
+        (Line("", 2.5, 2.5), "pass"),
+        (Line("", 2.49, 2.5), "short"),
+        (Line("", 0.85, 0.85, at_most=True), "pass"),
+        (Line("", 0.86, 0.85, at_most=True), "short"),
+        (Line("", 3.0), ""),
+    ],
+)
+def test_a_line_passes_or_is_short(line: Line, verdict: str) -> None:
+    assert line.verdict == verdict
+
+
+def test_a_ratio_is_of_runs_of_the_same_round() -> None:
+    timings = Timings({"ours": [1.0, 10.0, 2.0], "theirs": [2.0, 20.0, 5.0]})
+    assert timings.cost("theirs", of="ours") == 2
+
+
+def test_ways_are_opened_anew_in_every_order() -> None:
+    ran: list[str] = []
+
+    def opened(number: int) -> dict[str, Way]:
+        return {name: partial(ran.append, f"{name}{number}") for name in "ab"}
+
+    timings = interleave_anew(opened, 2, 2)
+    assert ran == ["a0", "b0"] * 3 + ["a1", "b1"] * 3
+    assert {name: len(seconds) for name, seconds in timings.seconds.items()} == {"a": 4, "b": 4}
+
+
+@pytest.mark.parametrize(
+    ("only", "count"),
+    [
+        (["shipped", "video", "stream", "peak", "batching"], 12),
+        pytest.param(["websocket", "json"], 4, marks=pytest.mark.long),
+    ],
+    ids=["lifting", "wire"],
+)
+def test_every_line_of_the_table(
+    only: list[str],
+    count: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(commands, "_peers", lambda: TorchPeers(SMALL))
+    for size, small in (("LIVE_FRAMES", 100), ("BODIES", 1)):
+        monkeypatch.setattr(wire, size, small)
+    written = tmp_path / "figures.json"
+    quick = ["--windows", "9", "--frames", "40", "--rounds", "1", "--json", str(written)]
+    assert commands.main(["bench", "--only", *only, *quick]) == 0
+    rows = [row.split("|")[1:-1] for row in capsys.readouterr().out.splitlines() if row[:1] == "|"]
+    figures = json.loads(written.read_bytes())["lines"]
+    assert [row[0].strip() for row in rows[2:]] == [line["what"] for line in figures]
+    for what, measured, target, verdict, _ in rows[2:]:
+        assert np.isfinite(float(measured)), what
+        assert (verdict.strip() in ("pass", "short")) == bool(target.strip()), what
+    assert len(figures) == count
+
+
+@pytest.mark.long
+def test_the_load_is_searched_for_and_then_refused(
+    monkeypatch: pytest.MonkeyPatch, start_server: ServerStarter
+) -> None:
+    monkeypatch.setattr(load, "SECONDS", 1)
+    with start_server(live_at_once=1) as client:
+        step = load.run(str(client.base_url), 3)
+    assert step.refused == 2
+    assert step.sent == step.answered == live_clients.FPS
+
+
+def test_the_smallest_call_that_costs_nearly_as_little_as_any() -> None:
+    assert tune.best({27: 2.0, 108: 1.01, 216: 1.0, 432: 1.1}) == 108
+
+
+def test_without_torch_the_lines_that_need_it_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def absent() -> None:
+        raise PoseError("`poselift bench` needs the package torch: install it")
+
+    monkeypatch.setattr(commands, "_peers", absent)
+    assert commands.main(["bench", "--frames", "30", "--rounds", "1"]) == 0
+    said = capsys.readouterr()
+    assert re.fullmatch("poselift: .*package torch.*measured without: shipped\n", said.err)
+    assert re.search(r"^\| poseformer-27, dense", said.out, re.MULTILINE)
+    assert commands.main(["bench", "--only", "peak"]) == 1
+    assert re.fullmatch("poselift: .*package torch.*\n", capsys.readouterr().err)

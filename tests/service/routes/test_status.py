@@ -1,0 +1,161 @@
+"""What the service says of itself, and that every error is a problem document."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from model import Lifter
+from servers import ServerStarter, until
+from service.wire.openapi.examples import LIFT_BODY
+from service.wire.openapi.replies import (
+    JobReply,
+    LiftReply,
+    Models,
+    Problem,
+    Ready,
+    Version,
+    VideoReply,
+)
+
+
+@pytest.fixture(scope="module")
+def openapi(server: httpx.Client) -> dict[str, Any]:
+    document: dict[str, Any] = server.get("/openapi.json").json()
+    return document
+
+
+def test_models_say_what_their_files_say(server: httpx.Client, weights_file: Path) -> None:
+    reply = server.get("/models").json()
+    Models.model_validate(reply, strict=True)
+    info = Lifter.load(weights_file).info
+    assert reply["default"] == info.name
+    found = next(model for model in reply["models"] if model["name"] == info.name)
+    assert found["frames"] == info.frames
+    assert found["readouts"] == list(info.readouts)
+    assert found["metrics"] == dict(info.metrics)
+    assert found["licence"] == info.licence
+
+
+def test_version(server: httpx.Client) -> None:
+    Version.model_validate(server.get("/version").json(), strict=True)
+
+
+def test_live(server: httpx.Client) -> None:
+    assert server.get("/health/live").json() == {"status": "live"}
+
+
+def test_ready_names_the_provider(server: httpx.Client) -> None:
+    response = until(lambda: server.get("/health/ready"), 200)
+    Ready.model_validate(response.json(), strict=True)
+    assert response.json()["provider"].endswith("ExecutionProvider")
+
+
+def metric(server: httpx.Client, line: str) -> float:
+    text = server.get("/metrics").text
+    return next((float(row.split()[-1]) for row in text.splitlines() if row.startswith(line)), 0.0)
+
+
+def test_metrics_count_requests_and_frames(server: httpx.Client, openapi: dict[str, Any]) -> None:
+    served = 'poselift_requests_total{method="POST",path="/lift",status="200"}'
+    before = metric(server, served), metric(server, "poselift_frames_lifted_total")
+    body = openapi["paths"]["/lift"]["post"]["requestBody"]["content"]["application/json"]
+    frames = len(server.post("/lift", json=body["schema"]["examples"][0]).json()["frames"])
+    after = metric(server, served), metric(server, "poselift_frames_lifted_total")
+    assert after == (before[0] + 1, before[1] + frames)
+    assert metric(server, "poselift_requests_in_flight") == 1
+    assert metric(server, 'poselift_model_info{devices="cpu",name="poseformer-27"') == 1
+
+
+def test_paths_that_do_not_exist_make_no_new_metrics(server: httpx.Client) -> None:
+    for number in range(3):
+        server.get(f"/invented/{number}")
+    assert "invented" not in server.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/lift/", 404),
+        ("POST", "/lift%00", 404),
+        ("GET", "/../../etc/passwd", 404),
+        ("GET", "/lift", 405),
+        ("PUT", "/video", 405),
+        ("POST", "/models", 405),
+        ("BREW", "/lift", 405),
+        ("GET", "/models?verbose=1", 422),
+    ],
+)
+def test_errors_of_the_framework_are_problem_documents_too(
+    server: httpx.Client, method: str, path: str, status: int
+) -> None:
+    response = server.request(method, path)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    Problem.model_validate(response.json(), strict=True)
+    assert response.json()["status"] == status
+    assert (response.headers.get("allow") is not None) == (status == 405)
+
+
+def test_every_route_of_the_contract_is_described(openapi: dict[str, Any]) -> None:
+    described = {
+        (method.upper(), path) for path, found in openapi["paths"].items() for method in found
+    }
+    assert described == {
+        ("POST", "/lift"),
+        ("GET", "/streams"),
+        ("DELETE", "/streams/{id}"),
+        ("POST", "/video"),
+        ("GET", "/jobs"),
+        ("GET", "/jobs/{id}"),
+        ("DELETE", "/jobs/{id}"),
+        *(("GET", f"/jobs/{{id}}/{name}") for name in ("events", "result", "overlay")),
+        *(("GET", path) for path in ("/models", "/version", "/metrics")),
+        *(("GET", path) for path in ("/health/live", "/health/ready")),
+    }
+
+
+def test_errors_are_described_as_what_they_are(openapi: dict[str, Any]) -> None:
+    for path in openapi["paths"].values():
+        for operation in path.values():
+            errors = {s: r for s, r in operation["responses"].items() if int(s) >= 400}
+            assert errors
+            for response in errors.values():
+                assert list(response["content"]) == ["application/problem+json"]
+
+
+def test_the_example_of_lift_is_real(server: httpx.Client, openapi: dict[str, Any]) -> None:
+    operation = openapi["paths"]["/lift"]["post"]
+    request = operation["requestBody"]["content"]["application/json"]["schema"]["examples"][0]
+    shown = openapi["components"]["schemas"]["LiftReply"]["examples"][0]
+    LiftReply.model_validate(shown, strict=True)
+    response = server.post("/lift", json=request)
+    assert response.status_code == 200
+    answer = response.json()
+    assert answer["keypoints"] == shown["keypoints"]
+    assert answer["applied"] == shown["applied"]
+    assert answer.keys() == shown.keys()
+
+
+def test_the_other_examples_fit_their_schemas(openapi: dict[str, Any]) -> None:
+    schemas = openapi["components"]["schemas"]
+    VideoReply.model_validate(schemas["VideoReply"]["examples"][0], strict=True)
+    JobReply.model_validate(schemas["JobReply"]["examples"][0], strict=True)
+    Problem.model_validate(schemas["Problem"]["examples"][0], strict=True)
+
+
+def test_not_ready_where_the_detector_cannot_be_opened(
+    start_server: ServerStarter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lifting works all the same, and the reason is there to read."""
+    (tmp_path / "mediapipe.py").write_text("raise ImportError('no libGL')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with start_server() as client:
+        told = until(lambda: client.get("/health/ready"), 503)
+        while "warmed up" in told.text:
+            told = client.get("/health/ready")
+        assert (told.status_code, told.json()["title"]) == (503, "Not ready")
+        assert "libGL" in told.json()["detail"]
+        assert client.post("/lift", json=LIFT_BODY).status_code == 200
