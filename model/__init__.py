@@ -47,7 +47,7 @@ from model.keypoints.sequences import (
 )
 from model.keypoints.skeleton import H36M17, Skeleton, to_h36m17
 from model.lifting.confidence import Calibration
-from model.lifting.lifter import READOUTS, Lifter, LiftOptions, Prepared
+from model.lifting.lifter import Lifter, Prepared
 from model.lifting.model_files import (
     ModelInfo,
     known_models,
@@ -55,6 +55,7 @@ from model.lifting.model_files import (
     read_manifest,
     weights_folder,
 )
+from model.lifting.options import READOUTS, LiftOptions
 from model.lifting.passes import (
     TOKENS_A_PASS,
     Decode,
@@ -70,7 +71,14 @@ from model.lifting.root import focal_or_assumed, root_track
 from model.lifting.stream import LiftStream, Poses, StreamAnswers
 from model.lifting.window import Window, WindowStream
 from model.motion.angles import ANGLES, joint_angles
-from model.motion.smoothing import SMOOTHINGS, OneEuro, smooth
+from model.motion.chain import (
+    MotionOptions,
+    MotionStream,
+    applied,
+    keypoint_warnings,
+    rate_warnings,
+)
+from model.motion.smoothing import CAUSAL_SMOOTHINGS, SMOOTHINGS, OneEuro, smooth
 from model.motion.steadiness import keypoint_jitter, limb_spread
 from model.motion.world import Room, placed, room_of, space_warnings
 from model.rendering.overlay import render_overlay
@@ -78,19 +86,21 @@ from model.rendering.plot import PLOT_SUFFIXES, plot_motion, plot_suffix
 from model.runtime.devices import calls_at_once, find_devices, why_no_gpu
 from model.runtime.malloc import give_memory_back, limit_heaps
 from model.runtime.sessions import GpuOptions
-from model.tracking.swaps import SwapRepair
+from model.tracking.swaps import SwapRepair, SwapRepairs
 from model.tracking.tracker import Tracker
 from model.tracking.tracks import MAX_BRIDGED_S
 from model.video.options import MAX_DETECT_EVERY, VideoOptions
-from model.video.pipeline import Progress, lift_video
+from model.video.pipeline import Progress, lift_keypoints, lift_video, lifting_keypoints
 from model.video.reader import MAX_SIDE_PX, Frame, Video, VideoInfo, container_of, open_video
 from model.video.results import PersonMotion, VideoResult
+from model.video.watcher import PeopleWatcher
 
 __all__ = [
     "AIC14",
     "ANGLES",
     "BLAZEPOSE33",
     "BODY25",
+    "CAUSAL_SMOOTHINGS",
     "COCO17",
     "CROWDPOSE14",
     "DETECTORS",
@@ -130,9 +140,12 @@ __all__ = [
     "Lifting",
     "ModelFileError",
     "ModelInfo",
+    "MotionOptions",
+    "MotionStream",
     "NotAVideo",
     "OneEuro",
     "Pass",
+    "PeopleWatcher",
     "Person",
     "PersonMotion",
     "PoseError",
@@ -145,6 +158,7 @@ __all__ = [
     "Skeleton",
     "StreamAnswers",
     "SwapRepair",
+    "SwapRepairs",
     "TooLarge",
     "Tracker",
     "UnknownName",
@@ -155,6 +169,7 @@ __all__ = [
     "VideoResult",
     "Window",
     "WindowStream",
+    "applied",
     "cache_folder",
     "calls_at_once",
     "carry_out",
@@ -166,8 +181,11 @@ __all__ = [
     "installed_detectors",
     "joint_angles",
     "keypoint_jitter",
+    "keypoint_warnings",
     "known_models",
+    "lift_keypoints",
     "lift_video",
+    "lifting_keypoints",
     "limb_spread",
     "limit_heaps",
     "merge_passes",
@@ -177,6 +195,7 @@ __all__ = [
     "placed",
     "plot_motion",
     "plot_suffix",
+    "rate_warnings",
     "read_coco",
     "read_keypoints_npz",
     "read_manifest",

@@ -37,6 +37,7 @@ from model.lifting.model_files import (
     ModelInfo,
     read_model,
 )
+from model.lifting.options import LiftOptions
 from model.lifting.passes import (
     TOKENS_A_PASS,
     Encode,
@@ -48,45 +49,11 @@ from model.lifting.passes import (
     lift_dense,
 )
 from model.lifting.signals import Evidence
+from model.lifting.strides import interpolated, strided_frames
 from model.lifting.window import Window
 from model.runtime.devices import Device, find_devices
 from model.runtime.precision import PRECISIONS, in_float16
 from model.runtime.sessions import Copies, GpuOptions, Halves, SessionSettings
-
-READOUTS = ("centre", "dense")
-MAX_FOCAL_PX = 1e7
-HEIGHT_LIMITS_M = (0.3, 3.0)
-
-
-@dataclass(frozen=True)
-class LiftOptions:
-    """How a sequence is lifted.
-
-    readout: `centre` (the paper's: one pass for each frame) or `dense` (one pass gives f frames).
-    flip: also lift the mirrored picture and take the mean; twice the cost.
-    focal_px: the camera's focal length; None assumes the picture's longer side.
-    height_m: the person's standing height; None answers at the model's own body size.
-    """
-
-    readout: str = "centre"
-    flip: bool = False
-    focal_px: float | None = None
-    height_m: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.readout not in READOUTS:
-            raise InvalidInput(
-                f"readout is centre or dense, got {self.readout[:80]!r}", ("readout",)
-            )
-        if self.focal_px is not None and not 1 <= self.focal_px <= MAX_FOCAL_PX:
-            raise InvalidInput(
-                f"focal_px lies in 1..{MAX_FOCAL_PX:g}, got {self.focal_px}", ("focal_px",)
-            )
-        low, high = HEIGHT_LIMITS_M
-        if self.height_m is not None and not low <= self.height_m <= high:
-            raise InvalidInput(
-                f"height_m lies in {low}..{high} m, got {self.height_m}", ("height_m",)
-            )
 
 
 class Prepared(NamedTuple):
@@ -182,8 +149,9 @@ class Lifter:
                     halves.temporal.run(np.resize(features, (rows, features.shape[-1])))
 
     def lift(self, sequence: KeypointSequence, options: LiftOptions | None = None) -> PoseSequence:
-        """A pose for each frame, in camera axes. Before the first frame it is repeated, after the
-        last one that is; one frame is enough. Raises InvalidInput for a readout not in the file."""
+        """A pose for each frame, in camera axes. The first and the last frame are repeated beyond
+        the ends; one frame is enough. Above the trained frame rates every k-th frame is lifted, the
+        poses between are interpolated. Raises InvalidInput for a readout that the file lacks."""
         return carry_out(self.lifting(sequence, options), self.run_pass)
 
     def lifting(
@@ -192,14 +160,25 @@ class Lifter:
         """What `lift` does, for whoever runs the passes."""
         options = options or LiftOptions()
         self.check(options)
-        prepared = self.prepare(sequence.to_h36m17(), options.focal_px)
+        count, stride = len(sequence), self.info.stride(sequence.fps)
+        frames = strided_frames(count, stride)
+        kept = sequence if stride == 1 else sequence.pick(frames)
+        prepared = self.prepare(kept.to_h36m17(), options.focal_px)
         readout = lift_dense if options.readout == "dense" else lift_centre
         tokens = self.tokens_a_pass
         xyz = yield from readout(prepared.inputs, self.window, tokens)
         if options.flip:
             mirrored = yield from readout(mirror_input(prepared.inputs), self.window, tokens)
             xyz = (xyz + mirror_pose(mirrored)) / 2
-        return PoseSequence(self.finish(xyz, prepared.rotation, options.height_m), sequence.fps)
+        xyz = self.finish(xyz, prepared.rotation, options.height_m)
+        if stride > 1:
+            xyz = interpolated(frames, xyz, np.arange(count))
+        return PoseSequence(xyz, sequence.fps)
+
+    def delay_frames(self, fps: float) -> int:
+        """How many frames after a frame its final pose is known, at most, in a stream at `fps`."""
+        stride = self.info.stride(fps)
+        return self.window.future * stride + stride - 1
 
     def confidence(
         self, sequence: KeypointSequence, poses: PoseSequence, options: LiftOptions | None = None

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.errors import InvalidInput
 from model.keypoints.sequences import Float32, KeypointSequence
 from model.lifting.camera import mirror_input, mirror_pose
 from model.lifting.lifter import InputState, Lifter, LiftOptions
 from model.lifting.passes import Decode, Lifting, Readouts, encode
+from model.lifting.strides import interpolated
 
 
 class Poses(NamedTuple):
@@ -30,28 +32,148 @@ class StreamAnswers(NamedTuple):
     early: Poses
 
 
+class _Scattered(NamedTuple):
+    """Poses xyz (n, 17, 3) of frames (n,) that need not follow each other."""
+
+    frames: NDArray[np.int64]
+    xyz: Float32
+
+
+def _in_order(parts: Sequence[_Scattered]) -> Poses:
+    """The poses of all parts, whose frames together follow each other."""
+    if not any(len(part.frames) for part in parts):
+        return NOBODY
+    frames = np.concatenate([part.frames for part in parts])
+    order = np.argsort(frames)
+    first = int(frames[order[0]])
+    return Poses(range(first, first + len(frames)), np.concatenate([p.xyz for p in parts])[order])
+
+
+def _joined(parts: Sequence[Poses]) -> Poses:
+    """Poses that follow each other, as one."""
+    frames = [part.frames for part in parts if part.frames]
+    if not frames:
+        return NOBODY
+    return Poses(range(frames[0].start, frames[-1].stop), np.concatenate([p.xyz for p in parts]))
+
+
 class LiftStream:
     """Sliding windows of one person. `push` the next frames, `flush` at the end.
 
-    Both give a lifting, which is carried out before the next is begun; one that failed or was left
-    ends the stream. Each frame is encoded once. With `lookahead` (0 .. the window's future, in
-    frames) every frame is also answered that much after it, which needs a model with the dense
-    readout; None asks for final answers alone. Raises InvalidInput.
+    Both return a lift task, which is run to its end before the next; one that failed or was
+    abandoned ends the stream. With `lookahead` (frames, 0 to the delay) every frame also gets a
+    provisional pose that many frames later, which needs a model with the dense readout; None: final
+    poses alone. `fps` is that of all frames, by default of the first sequence pushed.
+
+    Above the trained frame rates every k-th frame is lifted, as in `Lifter.lift`, and the final
+    poses between are interpolated. Provisional poses come from k streams, each of every k-th frame,
+    so `lookahead` is rounded down to a multiple of k. Raises InvalidInput.
     """
 
     def __init__(
-        self, lifter: Lifter, options: LiftOptions | None = None, lookahead: int | None = None
+        self,
+        lifter: Lifter,
+        options: LiftOptions | None = None,
+        lookahead: int | None = None,
+        *,
+        fps: float | None = None,
     ):
         self._lifter = lifter
         self._options = options or LiftOptions()
         lifter.check(self._options)
         if self._options.readout != "centre":
-            raise InvalidInput("a stream answers with the readout centre", ("readout",))
-        future = lifter.window.future
-        if lookahead is not None and not 0 <= lookahead <= future:
-            raise InvalidInput(f"lookahead lies in 0..{future}, got {lookahead}", ("lookahead",))
+            raise InvalidInput("a stream has the readout centre alone", ("readout",))
         if lookahead is not None and not lifter.has_dense:
-            raise InvalidInput(f"model {lifter.name} gives no early answers", ("lookahead",))
+            raise InvalidInput(f"model {lifter.name} has no provisional poses", ("lookahead",))
+        self._lookahead = lookahead
+        self._streams: list[_EvenStream] = []  # of every k-th frame: from frame 0, from frame 1, ..
+        self._pushed = self._answered = 0
+        self._lifted = np.zeros(0, np.int64)  # the last lifted frame whose final pose is known
+        self._pose = NOBODY.xyz
+        if fps is not None:
+            self._open(fps)
+
+    @property
+    def pushed(self) -> int:
+        """Frames pushed since the beginning, or the last flush."""
+        return self._pushed
+
+    def push(self, sequence: KeypointSequence) -> Lifting[StreamAnswers]:
+        """Take the next frames; returns the poses that they complete."""
+        if not self._streams:
+            self._open(sequence.fps)
+        first, self._pushed = self._pushed, self._pushed + len(sequence)
+        if self._stride == 1:
+            return (yield from self._streams[0].push(sequence))
+        self._newest = sequence.pick(np.array([len(sequence) - 1]))
+        final, early = NOBODY, []
+        for phase, stream in enumerate(self._streams):
+            rows = np.arange((phase - first) % self._stride, len(sequence), self._stride)
+            if len(rows):
+                poses = yield from stream.push(sequence.pick(rows))
+                early.append(self._spread(poses.early, phase))
+                if phase == 0:
+                    final = self._filled(poses.final)
+        return StreamAnswers(final, _in_order(early))
+
+    def flush(self) -> Lifting[StreamAnswers]:
+        """The poses still due, with the last frame repeated; then the stream is as new."""
+        if not self._pushed:
+            return StreamAnswers(NOBODY, NOBODY)
+        last, self._pushed = self._pushed - 1, 0
+        if self._stride == 1:
+            return (yield from self._streams[0].flush())
+        final, early = [], []
+        if last % self._stride:  # the last frame is lifted, too
+            poses = yield from self._streams[0].push(self._newest)
+            final.append(poses.final)
+            early.append(self._spread(poses.early, 0, last))
+        for phase, stream in enumerate(self._streams):
+            poses = yield from stream.flush()
+            early.append(self._spread(poses.early, phase, last))
+            if phase == 0:
+                final.append(poses.final)
+        answers = StreamAnswers(self._filled(_joined(final), last), _in_order(early))
+        self._answered, self._lifted, self._pose = 0, np.zeros(0, np.int64), NOBODY.xyz
+        return answers
+
+    def _open(self, fps: float) -> None:
+        self._stride = self._lifter.info.stride(fps)
+        most, ahead = self._lifter.window.future * self._stride, self._lookahead
+        if ahead is not None and not 0 <= ahead <= most:
+            raise InvalidInput(
+                f"lookahead must be between 0 and {most}, got {ahead}", ("lookahead",)
+            )
+        count = 1 if ahead is None else self._stride
+        ahead = None if ahead is None else ahead // self._stride
+        self._streams = [_EvenStream(self._lifter, self._options, ahead) for _ in range(count)]
+
+    def _filled(self, poses: Poses, last: int | None = None) -> Poses:
+        """Final poses of lifted frames -> those of all frames up to them."""
+        if not poses.frames:
+            return NOBODY
+        lifted = np.array(poses.frames) * self._stride
+        lifted = np.concatenate(
+            [self._lifted, lifted if last is None else np.minimum(lifted, last)]
+        )
+        xyz = np.concatenate([self._pose, poses.xyz])
+        frames = range(self._answered, int(lifted[-1]) + 1)
+        self._answered, self._lifted, self._pose = frames.stop, lifted[-1:], xyz[-1:]
+        return Poses(frames, interpolated(lifted, xyz, frames))
+
+    def _spread(self, poses: Poses, phase: int, last: int | None = None) -> _Scattered:
+        """Poses of every k-th frame, with their numbers in the whole stream; none after the last."""
+        frames = np.array(poses.frames, np.int64) * self._stride + phase
+        known = frames <= last if last is not None else np.full(len(frames), True)
+        return _Scattered(frames[known], poses.xyz[known])
+
+
+class _EvenStream:
+    """A stream of which every frame is lifted; each is encoded once."""
+
+    def __init__(self, lifter: Lifter, options: LiftOptions, lookahead: int | None):
+        self._lifter = lifter
+        self._options = options
         self._lookahead = lookahead
         self._begin()
 
@@ -61,11 +183,6 @@ class LiftStream:
         open_windows = self._lifter.window.stream
         self._windows = [open_windows() for _ in range(1 + self._options.flip)]  # mirrored, too
         self._rotations = open_windows()
-
-    @property
-    def pushed(self) -> int:
-        """Frames taken since the beginning, or the last flush."""
-        return self._pushed
 
     def push(self, sequence: KeypointSequence) -> Lifting[StreamAnswers]:
         """Take the next frames; the answers are those that they make possible."""

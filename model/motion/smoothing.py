@@ -17,6 +17,8 @@ from model.keypoints.sequences import Float32, PoseSequence
 Float64 = NDArray[np.float64]
 
 SMOOTHINGS = ("none", "one_euro", "butterworth", "gaussian")
+CAUSAL_SMOOTHINGS = ("none", "one_euro")
+"""Those that need no later frames."""
 
 CUTOFF_HZ = 6.0
 """Where the offline filters let 71 % of the amplitude pass."""

@@ -1,4 +1,4 @@
-"""One person's sightings -> the keypoints that are lifted."""
+"""One person's detections -> the keypoints that are lifted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from model.keypoints.skeleton import H36M17
 from model.tracking.outliers import without_outliers
 from model.tracking.swaps import undo_swaps
 from model.tracking.tracks import Frames, Track, fill
-from model.video.reader import VideoInfo
 
 
 @dataclass(frozen=True)
-class Film:
-    """What keypoints of a video have in common: times_s are those of all its frames, of which every
-    n-th was looked at."""
+class Timeline:
+    """The frames of a video: image_size (w, h) px, rate, times_s (T,) of all of them, of which the
+    detector ran on every n-th."""
 
-    info: VideoInfo
+    image_size: tuple[int, int]
+    fps: float
     times_s: NDArray[np.float64]
     every: int
 
     def sequence(self, rows: Float32, every: int = 1) -> KeypointSequence:
         """Rows (T, 17, 3), x, y px and score, of every n-th frame."""
-        size = (self.info.width, self.info.height)
-        return KeypointSequence(rows[..., :2], rows[..., 2], size, self.info.fps / every, H36M17)
+        size = self.image_size
+        return KeypointSequence(rows[..., :2], rows[..., 2], size, self.fps / every, H36M17)
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Cleaned:
 
 
 def clean(
-    track: Track, runs: Sequence[Frames], film: Film, *, repair: bool, remove_outliers: bool
+    track: Track, runs: Sequence[Frames], timeline: Timeline, *, repair: bool, remove_outliers: bool
 ) -> Cleaned:
     """Each run for itself: swaps undone, then outliers removed, then what lies between filled."""
     frames, found = track.sightings()
     swapped = outliers = 0
     for run in runs:
         inside = slice(*np.searchsorted(frames, [run[0], run[-1] + 1]))
-        sequence = film.sequence(found[inside], film.every)
+        sequence = timeline.sequence(found[inside], timeline.every)
         if repair:
             sequence, exchanged = undo_swaps(sequence)
             swapped += int(exchanged.any(axis=1).sum())
@@ -57,7 +57,7 @@ def clean(
             sequence, moved = without_outliers(sequence)
             outliers += int(moved.sum())
         found[inside] = sequence.rows
-    filled = [fill(run, frames, found, film.times_s, film.every) for run in runs]
-    keypoints = film.sequence(np.concatenate([rows for rows, _ in filled]))
+    filled = [fill(run, frames, found, timeline.times_s, timeline.every) for run in runs]
+    keypoints = timeline.sequence(np.concatenate([rows for rows, _ in filled]))
     bridged = [run[missed] for run, (_, missed) in zip(runs, filled, strict=True)]
     return Cleaned(keypoints, np.concatenate(bridged), swapped, outliers)

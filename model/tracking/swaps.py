@@ -10,8 +10,9 @@ body heights.
 """
 
 from collections import deque
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ _LIMBS = (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist"))
 _STATES = np.array([(False, False), (True, False), (False, True), (True, True)])
 _CHANGES = _STATES[:, None] != _STATES  # (from, to, limb)
 
+Id = TypeVar("Id", bound=Hashable)
 Floats = NDArray[np.floating[Any]]
 Swapped = NDArray[np.bool_]
 Rows = NDArray[np.int64]
@@ -97,6 +99,21 @@ class SwapRepair:
             states.append(int(self._path.cost.argmin()))
         swapped: Swapped = _STATES[states]
         return _exchanged(sequence, swapped), swapped
+
+
+class SwapRepairs(Generic[Id]):
+    """A SwapRepair for each person of a stream; a person who was absent begins anew."""
+
+    def __init__(self) -> None:
+        self._repairs: dict[Id, SwapRepair] = {}
+
+    def push(self, people: Mapping[Id, KeypointSequence]) -> dict[Id, KeypointSequence]:
+        """The next frames of all people present, H36M-17 -> the same, repaired."""
+        self._repairs = {
+            id: self._repairs.get(id) or SwapRepair(sequence.skeleton)
+            for id, sequence in people.items()
+        }
+        return {id: self._repairs[id].push(sequence)[0] for id, sequence in people.items()}
 
 
 def _exchanged(sequence: KeypointSequence, swapped: Swapped) -> KeypointSequence:

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,17 +47,28 @@ class Track:
         return frames[order], rows[order]
 
     def _convert(self) -> None:
-        """The latest people to numbers; what lies too far away to mean anything is not seen."""
-        if not self._latest:
-            return
-        xy = np.stack([person.xy for person in self._latest])
-        score = np.stack([person.score for person in self._latest])
-        score = np.where(np.abs(xy).max(axis=-1) > MAX_COORDINATE_PX, 0, score)
-        # neither the picture's size nor the frame rate matters to a conversion
-        found = KeypointSequence(xy, score, (1, 1), 1.0, self._skeleton).to_h36m17()
-        rows = np.concatenate([found.xy, found.confidence[..., None]], axis=-1)
-        self._rows.frombytes(rows.astype(np.float32).tobytes())
-        self._latest.clear()
+        if self._latest:
+            self._rows.frombytes(detection_rows(self._latest, self._skeleton).tobytes())
+            self._latest.clear()
+
+
+def detection_rows(people: Sequence[Person], skeleton: Skeleton) -> Float32:
+    """Detections, at least one -> H36M-17 rows (n, 17, 3): x, y px and score. A keypoint beyond the
+    limit of coordinates counts as not seen."""
+    xy = np.stack([person.xy for person in people])
+    score = np.stack([person.score for person in people])
+    score = np.where(np.abs(xy).max(axis=-1) > MAX_COORDINATE_PX, 0, score)
+    # neither the image size nor the frame rate matters to a conversion
+    rows = KeypointSequence(xy, score, (1, 1), 1.0, skeleton).to_h36m17().rows
+    return rows.astype(np.float32)
+
+
+def between(start: Float32, end: Float32, share: NDArray[np.floating[Any]]) -> Float32:
+    """Rows (T, 17, 3) at a share (T,) of the way from `start` to `end`, each (17, 3) or (T, 17, 3). A
+    joint that is not seen at both ends is not seen between them."""
+    rows = start + share[:, None, None].astype(np.float32) * (end - start)
+    seen = (start[..., 2] > 0) & (end[..., 2] > 0)
+    return np.where(seen[..., None], rows, np.float32(0))
 
 
 def leave_out_brief(
@@ -101,8 +113,5 @@ def fill(
     after = np.minimum(before + (seen[before] < run), len(seen) - 1)
     step_s = times_s[seen[after]] - times_s[seen[before]]
     share = (times_s[run] - times_s[seen[before]]) / np.where(step_s > 0, step_s, 1)
-    start, end = rows[before], rows[after]
-    filled = start + share[:, None, None].astype(np.float32) * (end - start)
-    known = (start[..., 2] > 0) & (end[..., 2] > 0)
     bridged = seen[after] - seen[before] > every
-    return np.where(known[..., None], filled, np.float32(0)), bridged
+    return between(rows[before], rows[after], share), bridged

@@ -1,12 +1,10 @@
-"""What can be asked of a video, and the limits of that."""
+"""The options of a video, each declared once: POST /video, `poselift video` and Python share them."""
 
 from dataclasses import dataclass
-from math import isfinite
 
 from model.detectors.names import read_name
-from model.errors import InvalidInput, UnknownName
-from model.keypoints.sequences import SPACES
-from model.lifting.lifter import LiftOptions
+from model.lifting.options import option
+from model.motion.chain import MotionOptions
 from model.motion.smoothing import SMOOTHINGS
 
 MAX_PEOPLE = 16
@@ -14,51 +12,23 @@ MAX_DETECT_EVERY = 30
 
 
 @dataclass(frozen=True)
-class VideoOptions:
-    """How a video is worked on; the last four are LiftOptions'. Raises InvalidInput.
+class VideoOptions(MotionOptions):
+    """How a video is processed. Raises InvalidInput for a value outside its limits."""
 
-    min_length: people seen for fewer seconds are left out. detect_every: the detector looks at
-    every n-th frame and the last; between them keypoints move on straight lines in time. repair:
-    exchange left and right back where the detector took one for the other. remove_outliers: a
-    keypoint that leaves its own path for a moment is put back on it. constant_limbs: limbs keep
-    their median lengths. space: of the poses, one of SPACES.
-    """
-
-    detector: str = "mediapipe"
-    max_people: int = 4
-    min_length: float = 0.0
-    smoothing: str = "butterworth"
-    detect_every: int = 1
-    repair: bool = True
-    remove_outliers: bool = False
-    constant_limbs: bool = False
-    space: str = "root"
-    readout: str = "centre"
-    flip: bool = False
-    focal_px: float | None = None
-    height_m: float | None = None
+    smoothing: str = option("butterworth", "filter over time", choices=SMOOTHINGS)
+    detector: str = option("mediapipe", "the 2D detector; default: that of the settings")
+    max_people: int = option(4, "people tracked at once", least=1, most=MAX_PEOPLE)
+    min_length: float = option(0.0, "leave out people detected for fewer seconds", least=0)
+    detect_every: int = option(
+        1,
+        "run the detector on every n-th frame only, faster but less exact; keypoints between are "
+        "interpolated",
+        least=1,
+        most=MAX_DETECT_EVERY,
+    )
+    repair: bool = option(True, "undo left/right swaps of the detector")
+    remove_outliers: bool = option(False, "correct keypoints that leave their path for a moment")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         read_name(self.detector)
-        if self.smoothing not in SMOOTHINGS:
-            raise UnknownName("smoothing", self.smoothing, SMOOTHINGS)
-        if self.space not in SPACES:
-            raise UnknownName("space", self.space, SPACES)
-        if not 1 <= self.max_people <= MAX_PEOPLE:
-            raise InvalidInput(
-                f"max_people lies in 1..{MAX_PEOPLE}, got {self.max_people}", ("max_people",)
-            )
-        if not 1 <= self.detect_every <= MAX_DETECT_EVERY:
-            raise InvalidInput(
-                f"detect_every lies in 1..{MAX_DETECT_EVERY}, got {self.detect_every}",
-                ("detect_every",),
-            )
-        if not (isfinite(self.min_length) and self.min_length >= 0):
-            raise InvalidInput(
-                f"min_length is a number of seconds, 0 or more, got {self.min_length}",
-                ("min_length",),
-            )
-        self.lift_options()
-
-    def lift_options(self) -> LiftOptions:
-        return LiftOptions(self.readout, self.flip, self.focal_px, self.height_m)

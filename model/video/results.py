@@ -1,4 +1,4 @@
-"""What was found in a video: everybody's motion, and the room they move in."""
+"""The result of a video or of keypoints: the motion of every person, and the world around them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import UnknownName
+from model.errors import InvalidInput, UnknownName
 from model.keypoints.sequences import SPACES, Float32, KeypointSequence, PoseSequence
 from model.motion.world import Room, placed, space_warnings
 from model.video.reader import VideoInfo
@@ -14,15 +14,13 @@ from model.video.reader import VideoInfo
 
 @dataclass(frozen=True)
 class PersonMotion:
-    """One person, over the n frames in which they were seen or bridged.
+    """One person over n frames, of a video or of a keypoint sequence.
 
-    frames (n,) int64 from 0 in the video; times_s (n,) float64 from its first frame; keypoints and
-    poses are n frames of H36M-17; root (n, 3) m is where the pelvis is in camera axes, whatever
-    space the poses are in. Where frames do not follow each other, the person was away.
-    bridged are those of the frames in which they were missed, and their keypoints drawn from the
-    sightings before and after.
-    confidence (n, 17) 0..1 says how sure each joint is, None where the model has no such (see
-    model.lifting.confidence).
+    frames (n,) int64 from 0; times_s (n,) float64 from the first frame of the video; keypoints and
+    poses are n frames of H36M-17; root (n, 3) m is the pelvis in camera axes, whatever the space of
+    the poses, None where it was not computed. Between frames that do not follow each other the
+    person was away. bridged are the frames without a detection, whose keypoints were interpolated.
+    confidence (n, 17) 0..1 per joint, None for a model without it (see model.lifting.confidence).
     """
 
     id: int
@@ -30,22 +28,29 @@ class PersonMotion:
     times_s: NDArray[np.float64]
     keypoints: KeypointSequence
     poses: PoseSequence
-    root: Float32
+    root: Float32 | None
     bridged: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     confidence: Float32 | None = None
 
+    @property
+    def path(self) -> Float32:
+        """The root (n, 3) m, which must be known; raises InvalidInput."""
+        if self.root is None:
+            raise InvalidInput(f"the place of person {self.id} was not computed")
+        return self.root
+
     def row(self, frame: int) -> int | None:
-        """Which of the n frames is this one of the video; None while the person is away."""
+        """The row of a frame of the video; None while the person is away."""
         row = int(np.searchsorted(self.frames, frame))
         return row if row < len(self.frames) and self.frames[row] == frame else None
 
 
 @dataclass(frozen=True)
 class VideoResult:
-    """What was found in a video, and how.
+    """Everybody's motion in a video or a keypoint sequence, and how it was computed.
 
-    video is what was really read; detector and model are (name, version); applied are the options,
-    and what stood in for those not given; room is None where nobody was seen.
+    video is what was really read; detector and model are (name, version), the detector ("none", "")
+    for keypoints; applied holds the options in effect; room is None without people.
     """
 
     video: VideoInfo
@@ -57,12 +62,13 @@ class VideoResult:
     room: Room | None
 
     def in_space(self, space: str) -> "VideoResult":
-        """The same with the poses in another of SPACES, and a warning where that was guessed.
+        """The result with its poses in another of SPACES, and a warning where that was guessed.
         Raises UnknownName."""
         if space not in SPACES:
             raise UnknownName("space", space, SPACES)
         people = tuple(
-            replace(one, poses=placed(one.poses, one.root, self.room, space)) for one in self.people
+            replace(person, poses=placed(person.poses, person.path, self.room, space))
+            for person in self.people
         )
         warnings = dict.fromkeys((*self.warnings, *space_warnings(space, self.room)))
         applied = {**self.applied, "space": space}

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model.lifting.runs import BLOCK_FRAMES, lift_run
 
 from model.keypoints.sequences import KeypointSequence
 from model.keypoints.skeleton import H36M17
 from model.lifting.lifter import Lifter, LiftOptions
-from model.lifting.runs import BLOCK_FRAMES, lift_run
 
 
 @pytest.fixture(scope="module")
