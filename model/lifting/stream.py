@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from model.errors import InvalidInput
 from model.keypoints.sequences import Float32, KeypointSequence
 from model.lifting.camera import mirror_input, mirror_pose
-from model.lifting.lifter import InputState, Lifter, LiftOptions
+from model.lifting.lifter import InputState, Lifter
+from model.lifting.options import LiftOptions
 from model.lifting.passes import Decode, Lifting, Readouts, encode
 from model.lifting.strides import interpolated
 
@@ -162,7 +163,7 @@ class LiftStream:
         return Poses(frames, interpolated(lifted, xyz, frames))
 
     def _spread(self, poses: Poses, phase: int, last: int | None = None) -> _Scattered:
-        """Poses of every k-th frame, with their numbers in the whole stream; none after the last."""
+        """Poses of every k-th frame, numbered in the whole stream; none after the last."""
         frames = np.array(poses.frames, np.int64) * self._stride + phase
         known = frames <= last if last is not None else np.full(len(frames), True)
         return _Scattered(frames[known], poses.xyz[known])

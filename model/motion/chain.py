@@ -34,8 +34,8 @@ class MotionOptions(LiftOptions):
 
 
 class Motion(NamedTuple):
-    """Finished poses of one person, root-relative; confidence (n, 17) 0..1, None for a model without
-    it; root (n, 3) m in camera axes, None where it was not computed."""
+    """Finished poses of one person, root-relative; confidence (n, 17) 0..1, None for a model
+    without it; root (n, 3) m in camera axes, None where it was not computed."""
 
     poses: PoseSequence
     confidence: Float32 | None

@@ -64,8 +64,8 @@ def detection_rows(people: Sequence[Person], skeleton: Skeleton) -> Float32:
 
 
 def between(start: Float32, end: Float32, share: NDArray[np.floating[Any]]) -> Float32:
-    """Rows (T, 17, 3) at a share (T,) of the way from `start` to `end`, each (17, 3) or (T, 17, 3). A
-    joint that is not seen at both ends is not seen between them."""
+    """Rows (T, 17, 3) at a share (T,) of the way from `start` to `end`, each (17, 3) or
+    (T, 17, 3). A joint that is not seen at both ends is not seen between them."""
     rows = start + share[:, None, None].astype(np.float32) * (end - start)
     seen = (start[..., 2] > 0) & (end[..., 2] > 0)
     return np.where(seen[..., None], rows, np.float32(0))

@@ -1,4 +1,4 @@
-"""The options of a video, each declared once: POST /video, `poselift video` and Python share them."""
+"""The options of a video, declared once for POST /video, `poselift video` and Python."""
 
 from dataclasses import dataclass
 

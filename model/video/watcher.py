@@ -34,8 +34,8 @@ class PeopleWatcher:
     def detect(
         self, image: NDArray[np.uint8], frame: int
     ) -> tuple[range, dict[int, KeypointSequence]]:
-        """The frames since the last detection up to this one, and the people in an upright RGB image
-        (H, W, 3) by identity: H36M-17 over all these frames, or, for a new person, the last alone.
+        """The frames since the last detection up to this one, and the people in an upright RGB
+        image (H, W, 3) by identity: H36M-17 over all these frames; of a new person the last alone.
         Raises what the detector raises."""
         people = self._detector.detect(image, min(frame / self._fps, MAX_TIME_S))
         tracked = self._tracker.update(people, frame)

@@ -93,7 +93,7 @@ def _here(asked: argparse.Namespace, settings: Settings) -> Iterator[Lift]:
     """With this machine's own models; raises PoseError where they cannot do it."""
     options = _options(asked, asked.detector or settings.detector)
     lifter = Lifters(settings).get(asked.model)
-    lifter.check(options.lift_options())
+    lifter.check(options)
 
     def lift(path: Path, progress: Progress) -> tuple[VideoResult, Draw]:
         result = lift_video(path, lifter, options, progress)

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from model import ANGLES, FORMATS, H36M17, READOUTS, SMOOTHINGS, SPACES, Given, PoseError
+from model import ANGLES, FORMATS, H36M17, Given, PoseError, VideoOptions
 from service.bench.peers import Peers
+from service.cli.options import add_options
 
 TRAINING = {
     "train": "train a model",
@@ -101,46 +102,7 @@ def _add_video(video: argparse.ArgumentParser) -> None:
     video.add_argument("--server", metavar="URL", help="let a running service do the work")
     video.add_argument("--detector", help="the 2D detector (POSELIFT_DETECTOR)")
     video.add_argument("--model", help="a model of the weights folder (POSELIFT_MODEL)")
-    video.add_argument("--readout", choices=READOUTS, default="centre")
-    video.add_argument("--flip", action="store_true", help="lift the mirrored picture too")
-    video.add_argument("--max-people", type=int, default=4, help="followed at once (4)")
-    video.add_argument(
-        "--min-length",
-        type=float,
-        default=0.0,
-        metavar="SECONDS",
-        help="leave people out who were seen for less (0)",
-    )
-    video.add_argument(
-        "--detect-every",
-        type=int,
-        default=1,
-        metavar="N",
-        help="look for people in every N-th frame only, faster but less exact (1)",
-    )
-    video.add_argument(
-        "--no-repair",
-        dest="repair",
-        action="store_false",
-        help="leave left and right as the detector had them",
-    )
-    video.add_argument(
-        "--remove-outliers",
-        action="store_true",
-        help="put keypoints back that leave their own path for a moment",
-    )
-    video.add_argument("--smoothing", choices=SMOOTHINGS, default="butterworth")
-    video.add_argument(
-        "--constant-limbs", action="store_true", help="let limbs keep their median lengths"
-    )
-    video.add_argument(
-        "--space",
-        choices=SPACES,
-        default="root",
-        help="where poses are: relative to the pelvis, from the camera, or in the room, y up",
-    )
-    video.add_argument("--focal-px", type=float, help="the camera's focal length, px")
-    video.add_argument("--height-m", type=float, help="the person's standing height, m")
+    add_options(video, VideoOptions, "detector")
     video.set_defaults(run=_video)
 
 

@@ -9,12 +9,11 @@ from model import (
     FiledKeypoints,
     Given,
     InvalidInput,
-    LiftOptions,
     read_coco,
     read_keypoints_npz,
     read_openpose,
 )
-from service.wire.schemas import LiftRequest, read_lift
+from service.wire.lift import LiftRequest, read_lift
 
 
 def read_request(path: Path, given: Given, max_frames: int) -> tuple[LiftRequest, tuple[str, ...]]:
@@ -22,7 +21,7 @@ def read_request(path: Path, given: Given, max_frames: int) -> tuple[LiftRequest
     what they are; and what of it had to be guessed. Raises InvalidInput, OSError."""
     found = _keypoints(path, given, max_frames)
     if found:
-        return LiftRequest(found.sequence, None, LiftOptions(), "none"), found.warnings
+        return LiftRequest(found.sequence), found.warnings
     for one in fields(given):
         if getattr(given, one.name) is not None:
             raise InvalidInput(f"{one.name}: {path} is a body of POST /lift, which says it itself")

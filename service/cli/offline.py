@@ -3,10 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from model import Given, InvalidInput, carry_out
+from model import Given, InvalidInput, lift_keypoints
 from service.cli.keypoint_files import read_request
 from service.cli.terminal import warn
-from service.lifting.answer import lift_request
 from service.lifting.lifters import Lifters
 from service.settings import read_settings
 from service.wire.files import format_to_write, write_lift
@@ -20,8 +19,8 @@ def lift(keypoints: Path, output: Path, given: Given) -> int:
     if asked.stream is not None:
         raise InvalidInput("a stream is the server's; leave `stream` away", ("stream",))
     lifter = Lifters(settings).get(asked.model)
-    result = carry_out(lift_request(asked, lifter), lifter.run_pass)
+    result = lift_keypoints(asked.sequence, lifter, asked.options)
     result = replace(result, warnings=(*guessed, *result.warnings))
-    write_lift(result, asked.sequence.image_size, output)
+    write_lift(result, output)
     warn(result.warnings)
     return 0

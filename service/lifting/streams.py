@@ -11,47 +11,47 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model import InvalidInput, Lifter, Lifting, LiftStream, OneEuro, StreamAnswers
+from model import (
+    Lifter,
+    Lifting,
+    MotionStream,
+    StreamAnswers,
+    applied,
+    keypoint_warnings,
+    rate_warnings,
+)
 from service.admission.load import LiveLoad
 from service.errors import Conflict, NotFound, Overloaded, TooManyStreams
-from service.lifting.answer import applied, warnings
 from service.lifting.batcher import Batcher
 from service.lifting.lifters import Lifters
-from service.wire.schemas import Delay, LiftBody, LiftRequest, LiftResult
-
-SMOOTHINGS = ("none", "one_euro")
-"""Those that look at the past only."""
+from service.wire.lift import Delay, LiftBody, LiftRequest, LiftResult
 
 
 class Stream:
-    """One person's stream. `push` and `flush` give liftings, each carried out before the next."""
+    """One person's stream. `push` and `flush` return lift tasks, each run before the next."""
 
-    def __init__(self, asked: LiftRequest, lifter: Lifter):
-        if asked.smoothing not in SMOOTHINGS:
-            raise InvalidInput(
-                f"smoothing is none or one_euro in a stream, got {asked.smoothing}, "
-                "which needs the frames to come",
-                ("smoothing",),
-            )
+    def __init__(self, request: LiftRequest, lifter: Lifter):
+        fps = request.sequence.fps
         self.lifter = lifter
         self.turn = asyncio.Lock()
         self.used_s = time.monotonic()
-        self._windows = LiftStream(lifter, asked.options, asked.lookahead)
-        self._filters = [
-            OneEuro(asked.sequence.fps)
-            for _ in StreamAnswers._fields
-            if asked.smoothing == "one_euro"
-        ]
-        self._fps = asked.sequence.fps
-        self._applied = applied(asked, lifter) | {"lookahead": asked.lookahead}
+        self._stream = MotionStream(lifter, request.options, request.lookahead, fps=fps)
+        self._fps = fps
+        self._delay = lifter.delay_frames(fps)
+        self._applied = {
+            **applied(lifter, request.options, fps, request.sequence.image_size),
+            "repair": False,
+            "confidence_within_mm": None,
+            "lookahead": request.lookahead,
+        }
         defaults = {name: field.default for name, field in LiftBody.model_fields.items()}
-        self._settled = defaults | {"model": lifter.name} | dict(asked.given)
-        self._newest = np.empty((0, 17, 3), np.float32)  # keypoints of frames that await answers
+        self._settled = defaults | {"model": lifter.name} | dict(request.given)
+        self._newest = np.empty((0, 17, 3), np.float32)  # keypoints of frames without a final pose
 
     @property
     def frames(self) -> int:
         """Frames taken, which is the number of the next."""
-        return self._windows.pushed
+        return self._stream.pushed
 
     def check(self, asked: LiftRequest) -> None:
         """Raises Conflict where a request does not go on with this stream."""
@@ -66,44 +66,36 @@ class Stream:
                 f"the next first_frame of this stream is {self.frames}, got {asked.first_frame}"
             )
 
-    def push(self, asked: LiftRequest) -> Lifting[LiftResult]:
-        """Take the next frames; the answer holds the poses that they make possible."""
-        sequence = asked.sequence.to_h36m17()
+    def push(self, request: LiftRequest) -> Lifting[LiftResult]:
+        """Take the next frames; the result holds the poses that they complete."""
+        sequence = request.sequence.to_h36m17()
         first = self.frames - len(self._newest)
-        found = yield from self._windows.push(sequence)
+        poses = yield from self._stream.push(sequence)
         rows = np.concatenate([self._newest, sequence.rows])
-        self._newest = rows[max(0, len(rows) - self.lifter.window.future) :]
-        return self._result(found, rows, first, warnings(asked.sequence, self.lifter))
+        self._newest = rows[max(0, len(rows) - self._delay) :]
+        warnings = rate_warnings(self.lifter, self._fps) + keypoint_warnings(request.sequence)
+        return self._result(poses, rows, first, warnings)
 
     def flush(self) -> Lifting[LiftResult]:
-        """The answers still owed."""
+        """The poses still due."""
         first = self.frames - len(self._newest)
-        found = yield from self._windows.flush()
-        return self._result(found, self._newest, first, [])
+        poses = yield from self._stream.flush()
+        return self._result(poses, self._newest, first, [])
 
     def _result(
-        self,
-        found: StreamAnswers,
-        keypoints: NDArray[np.float32],
-        first: int,
-        warned: list[str],
+        self, poses: StreamAnswers, keypoints: NDArray[np.float32], first: int, warnings: list[str]
     ) -> LiftResult:
         """`keypoints` are those of frame `first` and the following."""
-        frames = np.array([frame for poses in found for frame in poses.frames], np.int64)
-        xyz = [poses.xyz for poses in found]
-        if self._filters:
-            xyz = [one.push(part) for one, part in zip(self._filters, xyz, strict=True)]
-        future = self.lifter.window.future
+        frames = np.array([frame for part in poses for frame in part.frames], np.int64)
         return LiftResult(
             model=(self.lifter.name, self.lifter.version),
-            fps=self._fps,
             frames=frames,
-            final=np.repeat([True, False], [len(part) for part in xyz]),
+            final=np.repeat([True, False], [len(part.xyz) for part in poses]),
             keypoints=keypoints[frames - first],
-            xyz=np.concatenate(xyz),
+            xyz=np.concatenate([part.xyz for part in poses]),
             applied=self._applied,
-            warnings=tuple(warned),
-            delay=Delay(future, future / self._fps),
+            warnings=warnings,
+            delay=Delay(self._delay, self._delay / self._fps),
         )
 
     def document(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic import BaseModel, Field, PlainValidator, ValidationError
 
 from model import (
     DETECTORS,
@@ -13,54 +13,54 @@ from model import (
     InvalidInput,
     KeypointSequence,
     Lifter,
-    LiftOptions,
+    MotionOptions,
     PoseError,
     TooLarge,
     UnknownName,
+    applied,
+    rate_warnings,
     skeleton_named,
 )
 from service.errors import invalid_fields, place
-from service.lifting.answer import rate_warnings
 from service.live.session import Answer, PersonId
 from service.settings import Settings
+from service.wire.documents import dump, parse_object
+from service.wire.fields import STRICT, Count, Finite, Side, options_model
 from service.wire.keypoints import read_keypoints
 from service.wire.problems import problem
-from service.wire.schemas import Count, Finite, FocalPx, HeightM, Side, dump, parse_object
 
 MAX_TEXT_BYTES = 1_000_000
 """A text message is parsed between others' messages, so it may not take long."""
 MAX_ID = 2**53
 MAX_ID_LENGTH = 64
-STRICT = ConfigDict(strict=True, extra="forbid")
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class Opening(BaseModel):
-    """The first message. Pictures need neither skeleton nor image_size."""
+_Options = options_model(
+    "StreamFields", MotionOptions, STRICT, "readout", "constant_limbs", "space"
+)
 
-    model_config = STRICT
+
+class Opening(_Options):  # type: ignore[misc, valid-type]
+    """The first message. Images need neither skeleton nor image_size."""
 
     fps: Annotated[Finite, Field(gt=0, le=MAX_FPS)]
     skeleton: str | None = None
     image_size: Annotated[list[Side] | None, Field(min_length=2, max_length=2)] = None
     model: str | None = None
     lookahead: Count | None = None
-    flip: bool = False
-    focal_px: FocalPx = None
-    height_m: HeightM = None
-    smoothing: Literal["none", "one_euro"] = "none"
     repair: bool = False
     detector: str | None = None
     max_people: Annotated[int | None, Field(ge=1)] = None
     policy: Literal["drop_oldest", "block"] = "drop_oldest"
 
-    def options(self) -> LiftOptions:
-        return LiftOptions(flip=self.flip, focal_px=self.focal_px, height_m=self.height_m)
+    def options(self) -> MotionOptions:
+        return MotionOptions(**self.model_dump(include=set(_Options.model_fields)))
 
-    def early(self, lifter: Lifter) -> int | None:
-        """After how many frames early answers are given: at once, where nothing else is said and
-        the model can; None for final answers alone."""
+    def provisional_after(self, lifter: Lifter) -> int | None:
+        """After how many frames provisional poses are sent: at once by default, where the model has
+        them; None for final poses alone."""
         if "lookahead" in self.model_fields_set:
             return self.lookahead
         return 0 if lifter.has_dense else None
@@ -201,8 +201,8 @@ def _validated(model: type[Model], document: dict[str, Any]) -> Model:
 
 def ready_text(opening: Opening, lifter: Lifter) -> str:
     """What the client may rely on from now on."""
-    lookahead = opening.early(lifter)
-    delay_frames = lifter.window.future
+    lookahead = opening.provisional_after(lifter)
+    delay_frames = lifter.delay_frames(opening.fps)
     return _text(
         {
             "type": "ready",
@@ -212,22 +212,18 @@ def ready_text(opening: Opening, lifter: Lifter) -> str:
             "delay_s": delay_frames / opening.fps,
             "lookahead": lookahead,
             "applied": _applied(opening, lifter),
-            "warnings": [*rate_warnings(opening.fps, lifter), *_missing(lifter)],
+            "warnings": [*rate_warnings(lifter, opening.fps), *_missing(lifter)],
         }
     )
 
 
 def _applied(opening: Opening, lifter: Lifter) -> dict[str, Any]:
-    focal_px = opening.focal_px
-    if focal_px is None and opening.image_size and lifter.info.normalisation == "person":
-        focal_px = max(opening.image_size)
+    size = None if opening.image_size is None else (opening.image_size[0], opening.image_size[1])
     return {
-        "flip": opening.flip,
-        "smoothing": opening.smoothing,
-        "repair": "left/right swaps undone, by the past alone" if opening.repair else False,
+        **applied(lifter, opening.options(), opening.fps, size),
+        "repair": "left/right swaps undone, from past frames alone" if opening.repair else False,
         "policy": opening.policy,
-        "focal_px": focal_px,
-        "height_m": lifter.info.height_m if opening.height_m is None else opening.height_m,
+        "confidence_within_mm": None,
     }
 
 

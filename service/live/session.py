@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model import KeypointSequence, Lifting, LiftStream, OneEuro, Poses, StreamAnswers
+from model import KeypointSequence, Lifting, MotionStream, StreamAnswers
 
 PersonId = int | str
 Pose = NDArray[np.float32]
@@ -42,20 +42,18 @@ PersonLifting = Lifting[PersonAnswers]
 
 
 class LiveSession:
-    """One stream's people. `open_stream` gives new windows for each presence; `smoothing` a new
-    filter, where one was asked for."""
+    """The people of one stream. `open_stream` opens a new MotionStream each time that a person
+    appears; `provisional`: it gives provisional poses, too."""
 
     def __init__(
         self,
-        open_stream: Callable[[], LiftStream],
+        open_stream: Callable[[], MotionStream],
         *,
-        early: bool,
-        open_filter: Callable[[], OneEuro] | None = None,
+        provisional: bool,
     ):
         self._open_stream = open_stream
-        self._open_filter = open_filter
         self._present: dict[PersonId, _Presence] = {}
-        self._orders = [_FrameOrder(final) for final in ((False, True) if early else (True,))]
+        self._orders = [_FrameOrder(final) for final in ((False, True) if provisional else (True,))]
 
     def push(
         self, frames: range, people: Mapping[PersonId, KeypointSequence]
@@ -90,7 +88,6 @@ class LiveSession:
                 id,
                 frames.stop - len(sequence),
                 self._open_stream(),
-                [self._open_filter() for _ in range(2)] if self._open_filter else [],
             )
         presence = self._present[id]
         return presence.finish(presence.stream.push(sequence))
@@ -106,15 +103,10 @@ class _Presence:
 
     id: PersonId
     first: int
-    stream: LiftStream
-    filters: Sequence[OneEuro]
+    stream: MotionStream
 
-    def finish(self, lifting: Lifting[StreamAnswers]) -> PersonLifting:
-        found = yield from lifting
-        if self.filters:
-            pairs = zip(found, self.filters, strict=True)
-            found = StreamAnswers(*(Poses(p.frames, f.push(p.xyz)) for p, f in pairs))
-        return PersonAnswers(self.id, self.first, found)
+    def finish(self, task: Lifting[StreamAnswers]) -> PersonLifting:
+        return PersonAnswers(self.id, self.first, (yield from task))
 
 
 @dataclass

@@ -8,9 +8,16 @@ from functools import partial
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
-from model import InvalidInput, KeypointSequence, Lifter, LiftStream, OneEuro, PoseError, TooLarge
+from model import (
+    InvalidInput,
+    KeypointSequence,
+    Lifter,
+    MotionStream,
+    PoseError,
+    SwapRepairs,
+    TooLarge,
+)
 from service.errors import Conflict, NotUnderstood, Stalled
-from service.live.jpeg import Camera, Watcher
 from service.live.latest_picture import Message, NewestPicture
 from service.live.messages import (
     End,
@@ -23,8 +30,8 @@ from service.live.messages import (
 )
 from service.live.outbox import Outbox
 from service.live.patience import Patience
-from service.live.repairs import SwapRepairs
 from service.live.session import Answer, LiveSession, PersonAnswers, PersonId, PersonLifting
+from service.live.watching import Camera, Watcher
 from service.state import Running
 from service.wire.problems import problem
 
@@ -151,7 +158,7 @@ class _Conversation:
     async def _keypoints(self, message: Message, opening: Opening) -> Frames:
         most = opening.max_people or self._settings.live_people
         expected: int | None = None
-        repairs = SwapRepairs()
+        repairs = SwapRepairs[PersonId]()
         while True:
             if isinstance(message, bytes):
                 raise NotUnderstood("this stream takes keypoints, as text; got a binary message")
@@ -221,16 +228,11 @@ class _Conversation:
 
 
 def _session(opening: Opening, lifter: Lifter) -> LiveSession:
-    """Raises InvalidInput where the model cannot do what is asked."""
-    early = opening.early(lifter)
-    open_stream = partial(LiftStream, lifter, opening.options(), early)
+    """Raises InvalidInput where the model cannot do what the options ask."""
+    lookahead = opening.provisional_after(lifter)
+    open_stream = partial(MotionStream, lifter, opening.options(), lookahead, fps=opening.fps)
     open_stream()
-    smooths = opening.smoothing == "one_euro"
-    return LiveSession(
-        open_stream,
-        early=early is not None,
-        open_filter=partial(OneEuro, opening.fps) if smooths else None,
-    )
+    return LiveSession(open_stream, provisional=lookahead is not None)
 
 
 @asynccontextmanager

@@ -14,8 +14,8 @@ from service.jobs.renditions import RETRY_AFTER_S
 from service.routes.preferences import Wait, Waiting
 from service.routes.queries import OPTIONS_ONCE, JobsAsked, ResultAsked, no_options
 from service.state import TheService
+from service.wire.documents import dump
 from service.wire.openapi import routes as documented
-from service.wire.schemas import dump
 
 router = APIRouter()
 

@@ -7,15 +7,23 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 from fastapi import APIRouter, Depends, Request, Response
 
+from model import lifting_keypoints
 from service.admission.capacity import until_stopped, while_wanted
-from service.lifting.answer import lift_request
 from service.routes.queries import no_options
 from service.settings import Settings
 from service.state import Running, TheService
 from service.wire import npz
 from service.wire.bodies import read_body
+from service.wire.documents import dump
+from service.wire.lift import (
+    LiftRequest,
+    LiftResult,
+    lift_document,
+    lift_request,
+    lift_result,
+    read_lift,
+)
 from service.wire.openapi import routes as documented
-from service.wire.schemas import LiftRequest, LiftResult, dump, lift_asked, lift_document, read_lift
 
 router = APIRouter(dependencies=[Depends(no_options)])
 PIECE_FRAMES = 1000
@@ -73,13 +81,15 @@ async def _run(
 def _read(packed: bool, body: bytes, settings: Settings) -> LiftRequest:
     if packed:
         arrays = npz.read_npz(body, settings.max_body_bytes)
-        return lift_asked(arrays, settings.max_frames)
+        return lift_request(arrays, settings.max_frames)
     return read_lift(body, settings.max_frames)
 
 
 async def _lift(asked: LiftRequest, service: Running) -> LiftResult:
     lifter = await service.lifters.loaded(asked.model)
-    return await service.batcher.submit(lifter, lift_request(asked, lifter), live=False)
+    place = asked.options.space != "root"  # the root of 1000 frames takes half the time of lifting
+    task = lifting_keypoints(asked.sequence, lifter, asked.options, place=place)
+    return lift_result(await service.batcher.submit(lifter, task, live=False))
 
 
 def _reply(request: Request, result: LiftResult) -> Response:

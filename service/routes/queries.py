@@ -1,64 +1,36 @@
 """Query options: only those that exist, each once."""
 
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from model import DETECTORS, FORMATS, MAX_DETECT_EVERY, InvalidInput, UnknownName, VideoOptions
-from service.wire.schemas import FLIP, Finite, FocalPx, HeightM, Readout, Smoothing, Space
+from model import DETECTORS, FORMATS, SPACES, InvalidInput, UnknownName, VideoOptions
+from service.wire.fields import options_model
 
 MAX_LISTED = 1000
 
-REPAIR = "exchange left and right back where the detector took one for the other"
-OUTLIERS = "put keypoints back that leave their own path for a moment"
-LIMBS = "let limbs keep their median lengths"
-MinLength = Annotated[
-    Finite, Field(ge=0, description="leave people out who were seen for fewer seconds")
-]
+_Options = options_model("VideoFields", VideoOptions, ConfigDict(extra="forbid"), "detector")
 
 
-class VideoQuery(BaseModel):
+class VideoQuery(_Options):  # type: ignore[misc, valid-type]
     """The options of POST /video."""
 
-    model_config = ConfigDict(extra="forbid")
-
     detector: Annotated[
-        str | None, Field(description="the 2D detector; none: the service's default")
+        str | None, Field(description="the 2D detector; default: that of the service")
     ] = None
     model: Annotated[
-        str | None, Field(description="one of GET /models; none: the service's default")
+        str | None, Field(description="one of GET /models; default: that of the service")
     ] = None
-    readout: Readout = "centre"
-    flip: Annotated[bool, Field(description=FLIP)] = False
-    max_people: Annotated[
-        int, Field(ge=1, description="people that are followed at once, 16 at most")
-    ] = 4
-    min_length: MinLength = 0.0
-    detect_every: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=MAX_DETECT_EVERY,
-            description="look for people in every n-th frame only, faster but less exact",
-        ),
-    ] = 1
-    repair: Annotated[bool, Field(description=REPAIR)] = True
-    remove_outliers: Annotated[bool, Field(description=OUTLIERS)] = False
-    smoothing: Smoothing = "butterworth"
-    constant_limbs: Annotated[bool, Field(description=LIMBS)] = False
-    space: Space = "root"
-    focal_px: FocalPx = None
-    height_m: HeightM = None
 
     def options(self, default_detector: str) -> VideoOptions:
         """Raises InvalidInput where a value is beyond what the pipeline takes."""
-        given = self.model_dump(exclude={"model", "detector"})
-        return VideoOptions(detector=self._detector(default_detector), **given)
+        values = self.model_dump(exclude={"model", "detector"})
+        return VideoOptions(detector=self._detector(default_detector), **values)
 
     def _detector(self, default: str) -> str:
-        """Files and addresses are the operator's to name: from a request, only what is known."""
+        """Only a known name: files and addresses are for the operator to choose."""
         if self.detector is None:
             return default
         if self.detector not in (default, *DETECTORS):
@@ -81,7 +53,9 @@ class ResultQuery(BaseModel):
 
     format: Annotated[str, Field(description=f"json, {', '.join(FORMATS)}")] = "json"
     person: Annotated[int | None, Field(description="an id, where a format holds one")] = None
-    space: Annotated[Space | None, Field(description="none: as the video was asked for")] = None
+    space: Annotated[
+        Literal[SPACES] | None, Field(description="default: that of the request for the video")  # type: ignore[valid-type]
+    ] = None
 
     @property
     def file_name(self) -> str:

@@ -28,7 +28,7 @@ async def post_video(
     """Find every person in a video, follow them, and lift each to 3D."""
     options = query.options(service.settings.detector)
     lifter = await asyncio.to_thread(service.lifters.get, query.model)
-    lifter.check(options.lift_options())
+    lifter.check(options)
     jobs = service.jobs
     with jobs.enter():
         async with uploaded(request, service.settings, jobs.folder) as upload:

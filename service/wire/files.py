@@ -5,30 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model import (
-    FORMATS,
-    H36M17,
-    InvalidInput,
-    KeypointSequence,
-    PersonMotion,
-    PoseSequence,
-    VideoInfo,
-    VideoResult,
-    focal_or_assumed,
-    placed,
-    read_npz,
-    room_of,
-    root_track,
-    write_motion,
-    written_whole,
-)
-from service.wire.schemas import (
-    LiftResult,
-    dump,
-    lift_document,
-    read_video_document,
-    video_document,
-)
+from model import FORMATS, InvalidInput, VideoResult, read_npz, write_motion, written_whole
+from service.wire.documents import dump, read_video_document, video_document
+from service.wire.lift import lift_document, lift_result
 
 JSON = "json"
 SUFFIXES: Mapping[str, str] = {
@@ -62,37 +41,13 @@ def format_to_write(path: Path) -> str:
     return format
 
 
-def write_lift(result: LiftResult, image_size: tuple[int, int], path: Path) -> None:
-    """In the format that the file's name says; image_size is that of the keypoints, px."""
+def write_lift(result: VideoResult, path: Path) -> None:
+    """The result of one person's keypoints, in the format that the file's name says."""
     format = format_to_write(path)
     if format == JSON:
-        _write_json(lift_document(result), path)
+        _write_json(lift_document(lift_result(result)), path)
     else:
-        write_motion(_as_video(result, image_size), format, path)
-
-
-def _as_video(result: LiftResult, image_size: tuple[int, int]) -> VideoResult:
-    """One person, in every frame of a film that nobody has seen."""
-    frames, fps = len(result.frames), result.fps
-    keypoints = KeypointSequence(
-        result.keypoints[..., :2], result.keypoints[..., 2], image_size, fps, H36M17
-    )
-    poses = PoseSequence(result.xyz, fps, space=str(result.applied["space"]))
-    told = result.applied["focal_px"]
-    focal_px = focal_or_assumed(told if isinstance(told, int | float) else None, image_size)
-    root = root_track(poses, keypoints, focal_px) if result.root is None else result.root
-    relative = placed(poses, root, result.room, "root")
-    times_s, sure = result.frames / fps, result.confidence
-    person = PersonMotion(1, result.frames, times_s, keypoints, poses, root, confidence=sure)
-    return VideoResult(
-        video=VideoInfo(*image_size, fps, frames, frames / fps),
-        detector=("none", ""),
-        model=result.model,
-        people=(person,),
-        warnings=result.warnings,
-        applied=result.applied,
-        room=result.room or room_of([(relative, root)]),
-    )
+        write_motion(result, format, path)
 
 
 def write_video(result: VideoResult, path: Path) -> None:

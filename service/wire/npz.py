@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model import H36M17, InvalidInput, TooLarge
+from model import InvalidInput, TooLarge
 from service.errors import NotNpz
 from service.settings import MB
 from service.wire.keypoints import FIELD
-from service.wire.schemas import LiftResult, room_document
+from service.wire.lift import LiftResult, lift_document
 
 MEDIA_TYPE = "application/x-npz"
 MAX_MEMBERS = 32
@@ -78,27 +78,18 @@ def _plain(name: str, array: NDArray[Any]) -> object:
 
 
 def write_npz(result: LiftResult) -> bytes:
-    """A reply as an npz file: what the JSON holds under the same names; `model` is name and
-    version, `applied` and `room` JSON objects, and a joint not seen is NaN in `keypoints`."""
-    seen = result.keypoints[..., 2:] > 0
-    arrays: dict[str, Any] = {
-        "frames": result.frames,
-        "final": result.final,
-        "poses": result.xyz,
-        "keypoints": np.where(seen, result.keypoints, np.float32(np.nan)),
-        "skeleton": H36M17.name,
+    """A response as an npz file: the fields of the JSON under the same names; `model` is name and
+    version, `applied` and `room` are JSON objects, and a joint not seen is NaN in `keypoints`."""
+    document, rows = lift_document(result), result.keypoints
+    arrays: dict[str, Any] = {name: value for name, value in document.items() if value is not None}
+    arrays |= {
+        "keypoints": np.where(rows[..., 2:] > 0, rows, np.float32(np.nan)),
         "model": np.array(result.model),
-        "applied": json.dumps(dict(result.applied)),
-        "warnings": np.array(result.warnings, np.str_),
+        "applied": json.dumps(document["applied"]),
+        "warnings": np.array(document["warnings"], np.str_),
     }
-    if result.root is not None:
-        arrays["root"] = result.root
-    if result.room:
-        arrays["room"] = json.dumps(room_document(result.room))
-    if result.delay:
-        arrays |= {"delay_frames": result.delay.frames, "delay_s": result.delay.seconds}
-    if result.confidence is not None:
-        arrays["confidence"] = result.confidence
+    if "room" in arrays:
+        arrays["room"] = json.dumps(arrays["room"])
     file = io.BytesIO()
     np.savez(file, **arrays)
     return file.getvalue()

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from model.errors import InvalidInput
-from model.lifting.lifter import READOUTS, Lifter, LiftOptions
+from model.lifting.lifter import Lifter
+from model.lifting.options import READOUTS, LiftOptions
 from model.runtime.precision import PRECISIONS
 from model.training.datasets.filmed import Normalisation, filmed_clips
 from model.training.datasets.films import film_arguments, testing_films

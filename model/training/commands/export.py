@@ -9,8 +9,9 @@ from pathlib import Path
 
 from model.errors import InvalidInput
 from model.lifting.camera import PERSON_CHANNELS
-from model.lifting.lifter import READOUTS, Lifter
+from model.lifting.lifter import Lifter
 from model.lifting.model_files import ModelInfo, enter_in_manifest, read_manifest, read_model
+from model.lifting.options import READOUTS
 from model.training.evaluation.errors import clips, evaluate
 from model.training.export.onnx_file import export
 from model.training.export.quantise import int8_path, quantise

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from model.keypoints.skeleton import H36M17
-from model.lifting.lifter import Lifter, LiftOptions
+from model.lifting.lifter import Lifter
+from model.lifting.options import LiftOptions
 from model.lifting.signals import Evidence, Float64, signals
 from model.motion.metrics import joint_errors
 from model.training.evaluation.errors import Clip, clips, has_clips

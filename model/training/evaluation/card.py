@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from model.lifting.lifter import Lifter, LiftOptions
+from model.lifting.lifter import Lifter
+from model.lifting.options import LiftOptions
 from model.training.evaluation.errors import (
     Clip,
     Report,

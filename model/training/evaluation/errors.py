@@ -19,7 +19,8 @@ from model.errors import InvalidInput
 from model.keypoints.sequences import KeypointSequence
 from model.keypoints.skeleton import H36M17
 from model.lifting.camera import turn, turn_back
-from model.lifting.lifter import Lifter, LiftOptions
+from model.lifting.lifter import Lifter
+from model.lifting.options import LiftOptions
 from model.motion.metrics import auc, joint_errors, mpjpe, mpjve, n_mpjpe, p_mpjpe, pck
 from model.training.evaluation.views import CLASSES, View, views
 from model.training.recordings import CANONICAL_CHAIN_M, Recordings

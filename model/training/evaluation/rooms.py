@@ -8,7 +8,8 @@ import numpy as np
 
 from model.keypoints.sequences import Float32, PoseSequence
 from model.keypoints.skeleton import H36M17
-from model.lifting.lifter import Lifter, LiftOptions
+from model.lifting.lifter import Lifter
+from model.lifting.options import LiftOptions
 from model.lifting.root import root_track
 from model.motion.smoothing import smooth
 from model.motion.world import PEOPLE_UPRIGHT, Room, level, room_of

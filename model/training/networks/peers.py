@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from model.keypoints.sequences import Float32
-from model.lifting.lifter import READOUTS
 from model.lifting.model_files import ModelInfo
+from model.lifting.options import READOUTS
 from model.training.export.onnx_file import export
 from model.training.networks.poseformer import JOINTS, NetworkShape, PoseFormer
 from model.training.recordings import CANONICAL_HEIGHT_M

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from service.wire.lift import LiftBody
 from service.wire.npz import MEDIA_TYPE as NPZ
 from service.wire.openapi.replies import (
     JobReply,
@@ -18,7 +19,6 @@ from service.wire.openapi.replies import (
     VideoReply,
 )
 from service.wire.problems import MEDIA_TYPE
-from service.wire.schemas import LiftBody
 
 _MEANINGS = {
     400: "not JSON, nested absurdly, not npz, or a malformed form",

@@ -9,7 +9,8 @@ from model.lifting.runs import BLOCK_FRAMES, lift_run
 
 from model.keypoints.sequences import KeypointSequence
 from model.keypoints.skeleton import H36M17
-from model.lifting.lifter import Lifter, LiftOptions
+from model.lifting.lifter import Lifter
+from model.lifting.options import LiftOptions
 
 
 @pytest.fixture(scope="module")

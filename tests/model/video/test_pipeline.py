@@ -16,7 +16,8 @@ from model.errors import InvalidInput, UnknownName
 from model.keypoints.joint_sets import COCO17
 from model.keypoints.sequences import KeypointSequence, PoseSequence
 from model.keypoints.skeleton import H36M17
-from model.lifting.lifter import Lifter, LiftOptions
+from model.lifting.lifter import Lifter
+from model.lifting.options import LiftOptions
 from model.motion.smoothing import smooth
 from model.video.options import VideoOptions
 from model.video.pipeline import Progress, lift_video

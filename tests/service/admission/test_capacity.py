@@ -23,8 +23,8 @@ from service.errors import NotReady
 from service.routes.lift import PIECE_FRAMES, _dump_in_pieces
 from service.settings import read_settings
 from service.wire import npz
+from service.wire.documents import dump
 from service.wire.npz import read_npz
-from service.wire.schemas import dump
 
 
 @pytest.mark.parametrize("readout", ["centre", "dense"])

@@ -9,8 +9,6 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from model import SMOOTHINGS, SPACES, InvalidInput, Lifter, carry_out
 from service.lifting.answer import lift_request
 from service.wire.schemas import (
     LiftBody,
@@ -21,6 +19,8 @@ from service.wire.schemas import (
     lift_document,
     read_lift,
 )
+
+from model import SMOOTHINGS, SPACES, InvalidInput, Lifter, carry_out
 
 KEYPOINTS = [[[float(j), 2.0 * j, 0.5] for j in range(17)]] * 2
 VALID: dict[str, Any] = {
