@@ -75,6 +75,7 @@ from model.motion.chain import (
     MotionOptions,
     MotionStream,
     applied,
+    check_causal,
     keypoint_warnings,
     rate_warnings,
 )
@@ -173,6 +174,7 @@ __all__ = [
     "cache_folder",
     "calls_at_once",
     "carry_out",
+    "check_causal",
     "check_detector",
     "container_of",
     "find_devices",

@@ -85,27 +85,31 @@ def _root(
     )
 
 
+def check_causal(options: MotionOptions) -> None:
+    """Raises InvalidInput for an option that a stream cannot have, since it needs later frames."""
+    allowed = {
+        "smoothing": CAUSAL_SMOOTHINGS,
+        "space": ("root",),
+        "constant_limbs": (False,),
+        "readout": ("centre",),
+    }
+    for name, values in allowed.items():
+        if (value := getattr(options, name)) not in values:
+            names = " or ".join(map(str, values))
+            raise InvalidInput(
+                f"{name} must be {names} in a stream, got {value}, which needs later frames",
+                (name,),
+            )
+
+
 class MotionStream:
     """A LiftStream whose poses are finished as `lift_motion` does it: with the filter one_euro, or
-    none. Raises InvalidInput for options that need the frames to come."""
+    none. Raises InvalidInput for options that need later frames."""
 
     def __init__(
         self, lifter: Lifter, options: MotionOptions, lookahead: int | None, *, fps: float
     ):
-        if options.smoothing not in CAUSAL_SMOOTHINGS:
-            allowed = " or ".join(CAUSAL_SMOOTHINGS)
-            raise InvalidInput(
-                f"smoothing must be {allowed} in a stream, got {options.smoothing}, which needs "
-                "the frames to come",
-                ("smoothing",),
-            )
-        for name, default in (("space", "root"), ("constant_limbs", False)):
-            if (value := getattr(options, name)) != default:
-                raise InvalidInput(
-                    f"{name} must be {default} in a stream, got {value}, which needs the frames "
-                    "to come",
-                    (name,),
-                )
+        check_causal(options)
         self._stream = LiftStream(lifter, options, lookahead, fps=fps)
         self._open_filter: Callable[[], OneEuro] | None = None
         if options.smoothing == "one_euro":

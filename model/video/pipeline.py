@@ -101,10 +101,12 @@ def lifting_keypoints(
     keypoints = sequence.to_h36m17()
     motion = yield from lift_motion(lifter, keypoints, options, place=place)
     frames = np.arange(len(keypoints))
+    with np.errstate(over="ignore"):  # at the lowest rates that a float holds
+        times_s = frames / sequence.fps
     person = PersonMotion(
         id=1,
         frames=frames,
-        times_s=frames / sequence.fps,
+        times_s=times_s,
         keypoints=keypoints,
         poses=motion.poses,
         root=motion.root,

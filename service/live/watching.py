@@ -50,7 +50,7 @@ class Watcher:
             if self._people is None:
                 self._people = self._open()
             frames, people = self._people.detect(image, frame)
-            return frames, {**people}
+            return frames, {id: people[id] for id in people}
 
     def close(self) -> None:
         """Blocks until the image being processed is done."""

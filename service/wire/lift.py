@@ -18,6 +18,7 @@ from model import (
     MotionOptions,
     Room,
     VideoResult,
+    check_causal,
     skeleton_named,
 )
 from service.errors import invalid_fields
@@ -152,6 +153,9 @@ def lift_request(document: Mapping[str, Any], max_frames: int) -> LiftRequest:
     for name in ("first_frame", "lookahead"):
         if fields.stream is None and getattr(fields, name) is not None:
             raise InvalidInput(f"{name} goes with stream, which is not given", (name,))
+    options = MotionOptions(**fields.model_dump(include=set(_Options.model_fields)))
+    if fields.stream is not None:
+        check_causal(options)
     skeleton = skeleton_named(fields.skeleton)
     xy, score = read_keypoints(fields.keypoints, skeleton, max_frames)
     width, height = fields.image_size
@@ -160,7 +164,7 @@ def lift_request(document: Mapping[str, Any], max_frames: int) -> LiftRequest:
             xy.astype(np.float32), score.astype(np.float32), (width, height), fields.fps, skeleton
         ),
         model=fields.model,
-        options=MotionOptions(**fields.model_dump(include=set(_Options.model_fields))),
+        options=options,
         stream=fields.stream,
         first_frame=fields.first_frame,
         lookahead=fields.lookahead,

@@ -128,7 +128,7 @@ def test_a_published_model_streams_final_answers() -> None:
     model, whole = lifter(9, "image"), person(14)
     found = stream_through(LiftStream(model), whole, [1, 7], model)
     np.testing.assert_allclose(found.final.xyz, model.lift(whole).xyz, atol=1e-5)
-    with pytest.raises(InvalidInput, match="early"):
+    with pytest.raises(InvalidInput, match="provisional"):
         LiftStream(model, lookahead=0)
 
 
@@ -140,8 +140,8 @@ def test_nothing_pushed_nothing_owed() -> None:
 
 @pytest.mark.parametrize("lookahead", [-1, 5])
 def test_a_lookahead_beyond_the_window(lookahead: int) -> None:
-    with pytest.raises(InvalidInput, match="lookahead lies in 0..4"):
-        LiftStream(lifter(9), lookahead=lookahead)
+    with pytest.raises(InvalidInput, match="lookahead must be between 0 and 4"):
+        LiftStream(lifter(9), lookahead=lookahead, fps=30)
 
 
 def test_a_stream_has_no_dense_readout() -> None:

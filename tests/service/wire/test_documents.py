@@ -2,25 +2,17 @@
 
 import re
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from service.lifting.answer import lift_request
-from service.wire.schemas import (
-    LiftBody,
-    LiftResult,
-    Smoothing,
-    Space,
-    dump,
-    lift_document,
-    read_lift,
-)
 
-from model import SMOOTHINGS, SPACES, InvalidInput, Lifter, carry_out
+from model import SMOOTHINGS, SPACES, InvalidInput, Lifter, lift_keypoints
+from service.wire.documents import dump
+from service.wire.lift import LiftBody, LiftResult, lift_document, lift_result, read_lift
 
 KEYPOINTS = [[[float(j), 2.0 * j, 0.5] for j in range(17)]] * 2
 VALID: dict[str, Any] = {
@@ -35,6 +27,7 @@ VALID: dict[str, Any] = {
     "focal_px": None,
     "height_m": None,
     "space": "root",
+    "constant_limbs": False,
     "stream": None,
     "first_frame": None,
     "lookahead": None,
@@ -70,12 +63,15 @@ def faulty(body: dict[str, Any]) -> set[str]:
         "model": body.get("model") is None or type(body["model"]) is str,
         "readout": body.get("readout", "centre") in ("centre", "dense"),
         "flip": type(body.get("flip", False)) is bool,
-        "smoothing": body.get("smoothing", "none") in ("none", "gaussian"),
+        "constant_limbs": type(body.get("constant_limbs", False)) is bool,
         "focal_px": body.get("focal_px") is None or is_number(body["focal_px"], 1, 1e7),
         "height_m": body.get("height_m") is None or is_number(body["height_m"], 0.3, 3.0),
     }
+    smoothing = body.get("smoothing", "none")
     stream, space = body.get("stream"), body.get("space", "root")
     allowed["space"] = space == "root" or (space in ("camera", "world") and stream is None)
+    allowed["smoothing"] = smoothing == "none" or (smoothing == "gaussian" and stream is None)
+    allowed["constant_limbs"] &= stream is None or not body.get("constant_limbs", False)
     allowed["stream"] = stream is None or bool(
         type(stream) is str and re.fullmatch("[A-Za-z0-9._-]{1,64}", stream)
     )
@@ -121,8 +117,8 @@ def lifter(weights_file: Path) -> Lifter:
 
 
 def lifted(lifter: Lifter, body: dict[str, Any]) -> LiftResult:
-    asked = read_lift(orjson.dumps(body), 100)
-    return carry_out(lift_request(asked, lifter), lifter.run_pass)
+    request = read_lift(orjson.dumps(body), 100)
+    return lift_result(lift_keypoints(request.sequence, lifter, request.options))
 
 
 extreme = st.sampled_from([-1e6, -1.0, 0.0, 5e-324, 0.5, 1.0, 639.5, 1e6])
@@ -154,9 +150,7 @@ def test_whatever_is_allowed_gets_finite_poses(lifter: Lifter, **asked: Any) -> 
     assert np.isfinite(poses).all()
 
 
-def test_the_wire_names_what_the_library_has() -> None:
-    assert get_args(Smoothing) == SMOOTHINGS
-    assert get_args(get_args(Space)[0]) == SPACES
+def test_lift_body_has_the_fields_of_the_contract() -> None:
     assert set(VALID) == set(LiftBody.model_fields)
 
 
