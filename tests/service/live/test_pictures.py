@@ -33,9 +33,10 @@ from paths import TWO as CLIP
 from servers import ServerStarter, in_a_loop
 from service.admission.places import Places
 from service.errors import NotReady, NotUnderstood
-from service.live.jpeg import Camera, Watcher, read_jpeg
+from service.live.jpeg import read_jpeg
 from service.live.latest_picture import MOST_SKIPPED, NewestPicture
 from service.live.stream import _Conversation
+from service.live.watching import Camera, Watcher
 from service.settings import read_settings
 
 FRAMES = 16

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from made_up import lifter, part, person
-from model import KeypointSequence, LiftStream, OneEuro, carry_out, smooth
+from model import KeypointSequence, LiftStream, MotionOptions, MotionStream, carry_out, smooth
 from service.live.session import Answer, LiveSession, PersonLifting
 
 Presence = list[list[bool]]
@@ -55,7 +55,9 @@ def test_finals_are_offline_and_both_answers_in_order(
     if lookahead is not None:
         lookahead = min(lookahead, model.window.future)
     people = [person(len(here), seed) for seed in range(len(here[0]))]
-    session = LiveSession(partial(LiftStream, model, None, lookahead), early=lookahead is not None)
+    session = LiveSession(
+        partial(LiftStream, model, None, lookahead), provisional=lookahead is not None
+    )
     answers = streamed(session, people, here, model)
     final = [answer for answer in answers if answer.final]
     early = [answer for answer in answers if not answer.final]
@@ -74,7 +76,7 @@ def test_finals_are_offline_and_both_answers_in_order(
 
 def test_early_answers_come_with_their_frame_and_finals_a_window_later() -> None:
     model, whole = lifter(9), person(12)
-    session = LiveSession(partial(LiftStream, model, None, 0), early=True)
+    session = LiveSession(partial(LiftStream, model, None, 0), provisional=True)
     for frame in range(12):
         pushed = session.push(range(frame, frame + 1), {1: part(whole, slice(frame, frame + 1))})
         answers = carried_out(session, pushed, model)
@@ -84,7 +86,7 @@ def test_early_answers_come_with_their_frame_and_finals_a_window_later() -> None
 
 def test_who_leaves_is_final_at_once() -> None:
     model, whole = lifter(9), person(3)
-    session = LiveSession(partial(LiftStream, model), early=False)
+    session = LiveSession(partial(LiftStream, model), provisional=False)
     for frame in range(3):
         pushed = session.push(range(frame, frame + 1), {1: part(whole, slice(frame, frame + 1))})
         assert carried_out(session, pushed, model) == []
@@ -99,7 +101,7 @@ def test_who_leaves_is_final_at_once() -> None:
 
 def test_a_block_of_frames_names_those_that_were_skipped() -> None:
     model, whole = lifter(3), person(6)
-    session = LiveSession(partial(LiftStream, model), early=False)
+    session = LiveSession(partial(LiftStream, model), provisional=False)
     answers = carried_out(session, session.push(range(1), {1: part(whole, slice(0, 1))}), model)
     block = {1: part(whole, slice(1, 5)), 2: part(whole, slice(4, 5))}
     answers += carried_out(session, session.push(range(1, 5), block), model)
@@ -113,7 +115,7 @@ def test_a_block_of_frames_names_those_that_were_skipped() -> None:
 
 def test_who_is_not_in_the_whole_block_begins_anew() -> None:
     model, whole = lifter(3), person(6)
-    session = LiveSession(partial(LiftStream, model), early=False)
+    session = LiveSession(partial(LiftStream, model), provisional=False)
     answers = []
     for frames, rows in ((range(2), slice(0, 2)), (range(2, 6), slice(4, 6))):
         pushed = session.push(frames, {1: part(whole, rows)})
@@ -129,7 +131,8 @@ def test_who_is_not_in_the_whole_block_begins_anew() -> None:
 def test_smoothing_begins_anew_with_the_person(here: list[bool]) -> None:
     model, whole = lifter(9), person(12)
     session = LiveSession(
-        partial(LiftStream, model, None, 0), early=True, open_filter=partial(OneEuro, whole.fps)
+        partial(MotionStream, model, MotionOptions(smoothing="one_euro"), 0, fps=whole.fps),
+        provisional=True,
     )
     answers = streamed(session, [whole], [[one] for one in here], model)
     final = [answer for answer in answers if answer.final]

@@ -164,8 +164,8 @@ def test_one_frame_is_a_sequence(server: httpx.Client) -> None:
 def test_a_frame_rate_beyond_the_training_is_a_warning(server: httpx.Client) -> None:
     reply = lifted(server, valid_body() | {"fps": 200})
     assert reply["warnings"] == [
-        "the model was trained for 24-60 frames/s, the input has 200; one frame in 4 was lifted, the "
-        "poses between were interpolated"
+        "the model was trained for 24-60 frames/s, the input has 200; one frame in 4 was lifted, "
+        "the poses between were interpolated"
     ]
 
 
