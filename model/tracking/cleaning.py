@@ -32,7 +32,7 @@ class Timeline:
 @dataclass(frozen=True)
 class Cleaned:
     """keypoints of all runs, one after the other; bridged: the frames in which the person was
-    missed; swapped: frames in which left and right were exchanged back; outliers: keypoints that
+    missed; swapped: frames in which left and right were swapped back; outliers: keypoints that
     were moved."""
 
     keypoints: KeypointSequence

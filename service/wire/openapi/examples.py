@@ -70,6 +70,8 @@ LIFT_REPLY: dict[str, Any] = {
         "readout": "centre",
         "flip": False,
         "smoothing": "none",
+        "constant_limbs": False,
+        "lift_every": 1,
         "space": "root",
         "repair": False,
         "focal_px": 1920,

@@ -83,7 +83,7 @@ def test_both_people_of_a_clip(
         send(socket, {"end": True})
         more, code, _ = rest(socket)
     assert code == 1000
-    assert ready["applied"]["repair"] == "left/right swaps undone, by the past alone"
+    assert ready["applied"]["repair"] == "left/right swaps undone, from past frames alone"
     final = [answer for answer in answers + more if answer["final"]]
     assert [answer["frame"] for answer in final] == list(range(FRAMES))
     assert not any("skipped" in answer for answer in answers)
@@ -137,7 +137,7 @@ def test_pictures_of_another_size(server: httpx.Client, jpegs: list[bytes]) -> N
         send(socket, jpegs[0])
         (answer,), code, reason = rest(socket)
     assert code == 1008
-    assert reason.startswith("all pictures have one size, 64x48; got ")
+    assert reason.startswith("all images must be 64x48, got ")
     assert answer["error"]["status"] == 422
 
 

@@ -66,7 +66,7 @@ def test_the_answer_is_the_librarys(server: httpx.Client, offline: VideoResult) 
 def test_both_people_are_found_and_kept_apart(two_people: Reply) -> None:
     assert [person["id"] for person in two_people["people"]] == [1, 2]
     assert len(two_people["warnings"]) == 2
-    assert all("left and right were exchanged back" in said for said in two_people["warnings"])
+    assert all("left and right were swapped back" in said for said in two_people["warnings"])
     for person in two_people["people"]:
         assert len(person["frames"]) == len(person["poses"]) == len(person["keypoints"])
         assert len(person["times_s"]) == len(person["frames"])
