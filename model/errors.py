@@ -1,28 +1,25 @@
-"""What can go wrong, by whose fault it is.
+"""The errors that the library raises.
 
 PoseError
-├── InvalidInput          the caller's data or options: `where` names the place
-│   ├── UnknownName       a model, skeleton, detector or option that does not exist
-│   ├── NotAVideo         the bytes are no video at all
-│   ├── UnreadableVideo   a video, but no frame of it can be read
-│   └── TooLarge          more than a stated limit
-├── ModelFileError        a weights file that is wrong, damaged or of another kind
-├── DeviceUnavailable     the device asked for is not there
-└── DetectorUnavailable   the detector asked for cannot be opened here
+├── InvalidInput          the caller's data or options are invalid: `where` is the path to the value
+│   ├── UnknownName       no model, skeleton, detector or option of that name
+│   ├── NotAVideo         the content is not a video
+│   ├── UnreadableVideo   a video of which no frame can be decoded
+│   └── TooLarge          over a limit
+├── ModelFileError        a model file that is invalid, damaged or of another kind
+├── DeviceUnavailable     the requested device cannot be used
+└── DetectorUnavailable   the requested detector cannot be opened or run
 """
 
 from collections.abc import Iterable
 
 
 class PoseError(Exception):
-    """Anything that poselift refuses, with a message that a user can act on."""
+    """Base of all errors; its message tells the user what to do."""
 
 
 class InvalidInput(PoseError):
-    """The caller's value does not fit: says what, what was expected, what was got.
-
-    `where` is the path to the value, as in ("keypoints", 3, 5), where one is known.
-    """
+    """An invalid value; `where` is the path to it, such as ("keypoints", 3, 5), if known."""
 
     def __init__(self, message: str, where: tuple[str | int, ...] = ()):
         super().__init__(message)
@@ -30,7 +27,7 @@ class InvalidInput(PoseError):
 
 
 class UnknownName(InvalidInput):
-    """A name that nothing answers to; the message lists those that exist."""
+    """A name that does not exist; the message lists the known names."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]):
         names = ", ".join(sorted(known)) or "none"
@@ -38,24 +35,24 @@ class UnknownName(InvalidInput):
 
 
 class NotAVideo(InvalidInput):
-    """The content is not a video: empty, text, a picture, audio alone, a playlist."""
+    """The content is not a video: empty, text, an image, audio only, or a playlist."""
 
 
 class UnreadableVideo(InvalidInput):
-    """A video container from which no frame could be decoded."""
+    """A video container of which no frame can be decoded."""
 
 
 class TooLarge(InvalidInput):
-    """The input exceeds a stated limit."""
+    """The input exceeds a limit."""
 
 
 class ModelFileError(PoseError):
-    """A weights file that cannot be used; says what was expected and what was found."""
+    """A model file that cannot be used."""
 
 
 class DeviceUnavailable(PoseError):
-    """The device asked for cannot be used; names the missing piece."""
+    """The requested device cannot be used; the message names what is missing."""
 
 
 class DetectorUnavailable(PoseError):
-    """The detector asked for cannot be opened; says what to install."""
+    """The requested detector cannot be opened or run; the message says what to install."""

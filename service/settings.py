@@ -28,7 +28,7 @@ MEGAPIXEL = 1_000_000
 PREFIX = "POSELIFT_"
 CPU_MODEL, GPU_MODEL = "poseformer-27", "poseformer-81"
 OTHER_VARIABLES = frozenset({"POSELIFT_CACHE"})
-"""Read elsewhere: model/detectors/downloads.py."""
+"""Read in model/files.py."""
 
 
 def cores() -> int:

@@ -1,65 +1,119 @@
-"""Model files from the network: fetched once, whole, checked, and kept.
-
-A download that breaks off goes on where it stopped, now or the next time it is asked for.
-"""
+"""Downloads: streamed to a file, resumed after an interruption, checked, and cached."""
 
 import fcntl
 import hashlib
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
-from model.errors import DetectorUnavailable, InvalidInput
+from model.errors import DetectorUnavailable, InvalidInput, TooLarge
+from model.files import cache_folder, file_sha256
 
-DEFAULT_CACHE = "~/.cache/poselift"
-"""Another folder by the environment's POSELIFT_CACHE."""
 ATTEMPTS = 5
 STALL_S = 30.0
-"""A server that sends nothing for so long is given up."""
+"""The longest wait for the next bytes."""
+MAX_REDIRECTS = 5
 MAX_BYTES = 2 << 30
+"""Of a model file."""
 
 
-def cache_folder() -> Path:
-    """Where downloads, and what is made once, are kept."""
-    return Path(os.path.expanduser(os.environ.get("POSELIFT_CACHE") or DEFAULT_CACHE))
+def download(
+    url: str,
+    path: Path,
+    max_bytes: int,
+    report: Callable[[int, int | None], None] = lambda done, total: None,
+) -> None:
+    """Stream the content of a URL to `path`; report(bytes so far, total if known) after each chunk.
+
+    An existing `path` is resumed if the server still has the same file (its tag is stored beside
+    it), else overwritten. Raises TooLarge before more than max_bytes are written, httpx.HTTPError
+    and httpx.InvalidURL.
+    """
+    headers = {"Accept-Encoding": "identity"} | _resume_headers(path)
+    with (
+        httpx.Client(follow_redirects=True, max_redirects=MAX_REDIRECTS, timeout=STALL_S) as client,
+        client.stream("GET", url, headers=headers) as response,
+    ):
+        _check_status(response, path)
+        _beside(path, "tag").write_text(_strong_tag(response))
+        is_rest = response.status_code == httpx.codes.PARTIAL_CONTENT
+        with path.open("ab" if is_rest else "wb") as file:
+            length = response.headers.get("Content-Length", "")
+            total = file.tell() + int(length) if length.isdecimal() else None
+            _check_size(url, total or 0, max_bytes)
+            for chunk in response.iter_raw():
+                _check_size(url, file.tell() + len(chunk), max_bytes)
+                file.write(chunk)
+                report(file.tell(), total)
+
+
+def _check_status(response: httpx.Response, path: Path) -> None:
+    request = response.request
+    if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+        # nothing is missing, or the file has changed: the next attempt starts over
+        path.unlink(missing_ok=True)
+        raise httpx.ReadError("the server refused to resume", request=request)
+    if not response.is_success:
+        status = f"answered {response.status_code} {response.reason_phrase}"
+        raise httpx.HTTPStatusError(status, request=request, response=response)
+
+
+def _check_size(url: str, size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise TooLarge(f"{url}: larger than {max_bytes / 1e6:g} MB")
+
+
+def _resume_headers(path: Path) -> dict[str, str]:
+    """Request the rest of the file, on condition that the server's file has not changed."""
+    tag = _beside(path, "tag")
+    if not path.exists() or not tag.exists() or not tag.read_text():
+        return {}
+    return {"Range": f"bytes={path.stat().st_size}-", "If-Range": tag.read_text()}
+
+
+def _strong_tag(response: httpx.Response) -> str:
+    """A validator that changes with every byte of the file; empty if the server sends none."""
+    tag = response.headers.get("ETag", "")
+    return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
 
 
 def cached_path(url: str) -> Path:
-    """Where the download of a URL is kept."""
+    """Where the download of a URL is cached."""
     base = re.sub(r"[^A-Za-z0-9._-]", "_", url.partition("?")[0].rpartition("/")[2])[-100:]
     return cache_folder() / "models" / hashlib.sha256(url.encode()).hexdigest()[:12] / base
 
 
-def fetched(url: str, sha256: str = "") -> Path:
-    """The file behind a URL, from the cache where it was fetched before.
+def cached_download(url: str, sha256: str = "") -> Path:
+    """The model file at a URL, downloaded on first use.
 
-    `sha256` is what its SHA-256 is, or begins with; without it, what the first download had is
-    written down, and every later use is held against that. Raises InvalidInput for what is no
-    sha256, DetectorUnavailable where it cannot be fetched or is another file.
+    `sha256` is the expected SHA-256 or its first 8 or more digits. Every use checks it, and the
+    hash recorded at the first download. Raises InvalidInput for a malformed `sha256`,
+    DetectorUnavailable if the download fails or a hash differs.
     """
     if not re.fullmatch(r"([0-9a-f]{8,64})?", sha256):
-        raise InvalidInput(f"a sha256 is hexadecimal digits, got {sha256[:80]!r}", ("detector",))
+        raise InvalidInput(
+            f"sha256 must be 8 to 64 hexadecimal digits, got {sha256[:80]!r}", ("detector",)
+        )
     path = cached_path(url)
     try:
         with _locked(path):
             if not path.exists():
-                _fetch(url, path, sha256)
-            _check(path, sha256)
+                _download_checked(url, path, sha256)
+            _check_cached(path, sha256)
     except OSError as error:
         raise DetectorUnavailable(
-            f"the cache {path.parent} cannot be used ({error.strerror}); "
-            "POSELIFT_CACHE names another"
+            f"the cache folder {path.parent} cannot be used ({error.strerror}); "
+            "set POSELIFT_CACHE to another folder"
         ) from error
     return path
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """One at a time, of all processes; the lock goes with the process that held it."""
+    """Exclusive among all processes; released when the process ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _beside(path, "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -70,77 +124,41 @@ def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(f"{path.name}.{suffix}")
 
 
-def _fetch(url: str, path: Path, sha256: str) -> None:
+def _download_checked(url: str, path: Path, sha256: str) -> None:
     part = _beside(path, "part")
-    _receive_all(url, part)
-    found = _sha256(part)
-    if not found.startswith(sha256):
+    _download_with_retries(url, part)
+    actual = file_sha256(part)
+    if not actual.startswith(sha256):
         part.unlink()
-        raise DetectorUnavailable(f"{url} has the sha256 {found}, expected {sha256}: not used")
-    _beside(path, "sha256").write_text(found)
-    os.replace(part, path)
+        raise DetectorUnavailable(
+            f"{url}: expected sha256 {sha256}, got {actual}; the file was discarded"
+        )
+    _beside(path, "sha256").write_text(actual)
+    part.replace(path)
 
 
-def _receive_all(url: str, part: Path) -> None:
+def _download_with_retries(url: str, part: Path) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            _receive(url, part)
-            return
-        except httpx.HTTPStatusError as error:
-            if attempt == ATTEMPTS or error.response.is_client_error:
-                raise _failed(url, f"the answer was {error.response.status_code}") from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            if attempt == ATTEMPTS or not isinstance(error, httpx.TransportError):
-                raise _failed(url, str(error) or type(error).__name__) from error
+            return download(url, part, MAX_BYTES)
+        except (httpx.HTTPError, httpx.InvalidURL, TooLarge) as error:
+            if attempt == ATTEMPTS or not _is_temporary(error):
+                raise DetectorUnavailable(
+                    f"{url} could not be downloaded ({str(error) or type(error).__name__}); try again "
+                    "to resume, or download it elsewhere and give the file instead of the URL"
+                ) from error
 
 
-def _failed(url: str, why: str) -> DetectorUnavailable:
-    return DetectorUnavailable(
-        f"{url} could not be downloaded ({why}); try again, which goes on where it stopped, or "
-        "fetch it elsewhere and name the file instead of the address"
-    )
+def _is_temporary(error: Exception) -> bool:
+    if isinstance(error, httpx.HTTPStatusError):
+        return not error.response.is_client_error
+    return isinstance(error, httpx.TransportError)
 
 
-def _receive(url: str, part: Path) -> None:
-    """What is missing of it, added to what is there if the server still has the same file."""
-    headers = {"Accept-Encoding": "identity"} | _resuming(part)
-    with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=STALL_S) as reply:
-        if reply.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-            # nothing is missing, or it is another file now: from the start
-            part.unlink(missing_ok=True)
-            raise httpx.ReadError("the rest of the file was refused", request=reply.request)
-        reply.raise_for_status()
-        _beside(part, "tag").write_text(_strong_tag(reply))
-        with part.open("ab" if reply.status_code == httpx.codes.PARTIAL_CONTENT else "wb") as file:
-            for chunk in reply.iter_raw():
-                file.write(chunk)
-                if file.tell() > MAX_BYTES:
-                    raise httpx.DecodingError(f"more than {MAX_BYTES} bytes", request=reply.request)
-
-
-def _resuming(part: Path) -> dict[str, str]:
-    """Headers that ask for the rest, if the server's file is still the one that was begun."""
-    tag = _beside(part, "tag")
-    if not part.exists() or not tag.exists() or not tag.read_text():
-        return {}
-    return {"Range": f"bytes={part.stat().st_size}-", "If-Range": tag.read_text()}
-
-
-def _strong_tag(reply: httpx.Response) -> str:
-    """What says that a file is still the same, byte for byte; empty where the server says none."""
-    tag = reply.headers.get("ETag", "")
-    return tag if tag.startswith('"') else reply.headers.get("Last-Modified", "")
-
-
-def _check(path: Path, sha256: str) -> None:
-    recorded, found = _beside(path, "sha256").read_text(), _sha256(path)
+def _check_cached(path: Path, sha256: str) -> None:
+    recorded, actual = _beside(path, "sha256").read_text(), file_sha256(path)
     for expected in (sha256, recorded):
-        if not found.startswith(expected):
+        if not actual.startswith(expected):
             raise DetectorUnavailable(
-                f"{path} has the sha256 {found}, expected {expected}; remove it and try again"
+                f"{path}: expected sha256 {expected}, got {actual}; delete the file and try again"
             )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

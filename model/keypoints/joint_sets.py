@@ -1,10 +1,9 @@
-"""The joint sets that keypoints come in, and how each builds Human3.6M's 17 joints.
+"""The supported 2D joint sets, and how each is converted to Human3.6M's 17 joints.
 
-None of them has all of H36M-17 (pelvis, spine, thorax, neck/nose, head). The weights put a built
-joint where the training bodies have it: along mid-hip -> mid-shoulder, their spine lies at 0.42 and
-their thorax at 0.886; the base of the skull lies just below the ears, and the end of the head bone
-above them by 0.45 of the distance from shoulders to ears. The top of the head lies at 1.8 of that
-distance, which is what sets without ears are measured by.
+No set has every joint of H36M-17, so pelvis, spine, thorax, neck/nose and head are interpolated at
+the places they have in the training bodies: on the line mid-hip (0) to mid-shoulder (1), the spine
+at 0.42 and the thorax at 0.886; on the line mid-shoulder (0) to ears (1), the neck/nose (base of
+the skull) at 0.90, the head at 1.45 and the top of the head, used by sets without ears, at 1.8.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ def _mix(*parts: tuple[float, Recipe]) -> Recipe:
 
 
 def _along(start: Recipe, end: Recipe, share: float) -> Recipe:
-    """The point at `share` of the way from `start` (0) to `end` (1); beyond it above 1."""
+    """The point at `share` of the way from `start` (0) to `end` (1); extrapolates above 1."""
     return _mix((1 - share, start), (share, end))
 
 
@@ -37,8 +36,9 @@ def _recipes(
     ears: Sequence[Recipe],
     ears_at: float = 1.0,
 ) -> dict[str, list[Recipe]]:
-    """H36M-17 from limbs that carry the same names, and alternatives for three middles; `ears_at`
-    says where on the way from shoulders to ears what stands for the ears really lies."""
+    """Recipes of H36M-17: limb joints by the same name, the others from alternative hip, shoulder
+    and ear points. `ears_at` is where the `ears` points are on the line shoulders (0) to ears (1).
+    """
     trunks = list(zip(hip, shoulders, strict=True))
     heads = [(shoulders[0], ear) for ear in ears]
     recipes: dict[str, list[Recipe]] = {
@@ -55,7 +55,7 @@ def _recipes(
 
 
 _FACE = (_middle("ear"), {"left_ear": 1.0}, {"right_ear": 1.0}, {"nose": 1.0})
-"""Where the ears are: between them; one of them; the nose, when a face is all that is seen."""
+"""The point between the ears, else one ear, else the nose."""
 
 _COCO17_JOINTS = (
     *("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
@@ -91,7 +91,7 @@ _FACE68_JOINTS = (
     *("left_lip_inner_1", "left_lip_inner_0", "left_lip_inner_2"),
     *("lower_lip_inner", "right_lip_inner_2"),
 )
-"""The 68 points of a face from its right ear, along the chin, brows, nose, eyelids and mouth."""
+"""The 68-point face: jaw from the right ear, brows, nose, eyelids, mouth."""
 
 
 def _hand_joints(side: str) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ def _hand_joints(side: str) -> tuple[str, ...]:
 
 
 def _hand_parents(root: int, wrist: int) -> tuple[int, ...]:
-    """Each finger is a chain of four that starts at the hand's root."""
+    """Each finger is a chain of four joints from the root of the hand."""
     return (wrist, *(root + i if i % 4 else root for i in range(20)))
 
 
@@ -120,7 +120,7 @@ WHOLEBODY133 = Skeleton(
 )
 
 _HEAD_TOP_AT = 1.8
-"""In distances from the shoulders to the ears."""
+"""In shoulder-to-ear distances."""
 
 AIC14 = Skeleton(
     name="aic14",

@@ -1,4 +1,4 @@
-"""What goes in and what comes out: one person's 2D keypoints, one person's 3D poses."""
+"""One person's 2D keypoints (input) and 3D poses (output) over time."""
 
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -15,15 +15,20 @@ MAX_FPS = 1000.0
 SPACES = ("root", "camera", "world")
 
 Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Indices = NDArray[np.int64]
+Image = NDArray[np.uint8]
+"""RGB (H, W, 3)."""
 
 
 @dataclass(frozen=True)
 class KeypointSequence:
     """2D keypoints of one person over T frames.
 
-    xy (T, J, 2) px in the upright picture, x right, y down, |value| <= 1e6; confidence (T, J) in
-    0..1, where 0 means not seen (its xy is ignored); image_size (width, height) px; fps in 1/s.
-    Raises InvalidInput.
+    xy (T, J, 2) px in the upright image, x right, y down, |value| <= 1e6; confidence (T, J) in
+    0..1, where 0 means not seen (xy is set to 0); image_size (width, height) px; fps in 1/s.
+    Validated on construction: raises InvalidInput.
     """
 
     xy: Float32
@@ -38,19 +43,19 @@ class KeypointSequence:
         confidence = np.asarray(self.confidence, np.float32)
         if xy.ndim != 3 or xy.shape[1:] != (joints, 2):
             raise InvalidInput(
-                f"keypoints of {self.skeleton.name} are (frames, {joints}, 2), got {xy.shape}",
+                f"keypoints of {self.skeleton.name} must be (frames, {joints}, 2), got {xy.shape}",
                 where=("keypoints",),
             )
         if len(xy) == 0:
-            raise InvalidInput("at least one frame is needed, got none", where=("keypoints",))
+            raise InvalidInput("expected at least one frame, got none", where=("keypoints",))
         if confidence.shape != xy.shape[:2]:
             raise InvalidInput(
-                f"confidence is (frames, joints) = {xy.shape[:2]}, got {confidence.shape}",
+                f"confidence must be (frames, joints) = {xy.shape[:2]}, got {confidence.shape}",
                 where=("keypoints",),
             )
-        least = _least_score(confidence)
-        _check_picture(self.image_size, self.fps)
-        xy = xy.copy() if least > 0 else np.where((confidence > 0)[..., None], xy, np.float32(0))
+        lowest = _lowest_score(confidence)
+        _check_image_and_rate(self.image_size, self.fps)
+        xy = xy.copy() if lowest > 0 else np.where((confidence > 0)[..., None], xy, np.float32(0))
         _check_coordinates(xy)
         xy.flags.writeable = False
         object.__setattr__(self, "xy", xy)
@@ -61,21 +66,21 @@ class KeypointSequence:
 
     @property
     def rows(self) -> Float32:
-        """(T, J, 3): x, y, score; a joint not seen is 0, 0, 0."""
+        """(T, J, 3): x, y, score; all 0 for a joint not seen."""
         return np.concatenate([self.xy, self.confidence[..., None]], axis=-1)
 
-    def pick(self, frames: NDArray[np.int64]) -> "KeypointSequence":
-        """Some of the frames, by their numbers."""
+    def pick(self, frames: Indices) -> "KeypointSequence":
+        """The frames with these indices."""
         return replace(self, xy=self.xy[frames], confidence=self.confidence[frames])
 
     def to_h36m17(self) -> "KeypointSequence":
-        """The same person as Human3.6M's 17 joints; see model.skeleton. A built joint that would
-        lie beyond the limit of coordinates is put at it."""
+        """The same person in Human3.6M's 17 joints (model.keypoints.skeleton); interpolated joints
+        are clipped to the coordinate limit."""
         if self.skeleton == H36M17:
             return self
         xy, confidence = to_h36m17(self.xy, self.confidence, self.skeleton)
-        within = np.clip(xy, -MAX_COORDINATE_PX, MAX_COORDINATE_PX)
-        return replace(self, xy=within, confidence=confidence, skeleton=H36M17)
+        clipped = np.clip(xy, -MAX_COORDINATE_PX, MAX_COORDINATE_PX)
+        return replace(self, xy=clipped, confidence=confidence, skeleton=H36M17)
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,8 @@ class PoseSequence:
     """3D poses of one person over T frames, H36M-17.
 
     xyz (T, 17, 3) m, finite, in one of SPACES: `root`, camera axes (x right, y down, z forward)
-    relative to the pelvis; `camera`, camera axes from the camera; `world`, y up (model.world).
+    relative to the pelvis; `camera`, camera axes relative to the camera; `world`, y up
+    (model.motion.world). Raises InvalidInput.
     """
 
     xyz: Float32
@@ -94,7 +100,7 @@ class PoseSequence:
     def __post_init__(self) -> None:
         if self.xyz.ndim != 3 or self.xyz.shape[1:] != (len(self.skeleton.joints), 3):
             raise InvalidInput(
-                f"poses are (frames, {len(self.skeleton.joints)}, 3), got {self.xyz.shape}"
+                f"poses must be (frames, {len(self.skeleton.joints)}, 3), got {self.xyz.shape}"
             )
         if not np.isfinite(self.xyz).all():
             raise InvalidInput("poses must be finite")
@@ -103,13 +109,13 @@ class PoseSequence:
         return len(self.xyz)
 
 
-def _least_score(confidence: Float32) -> np.float32:
-    least: np.float32 = confidence.min()
-    if least >= 0 and confidence.max() <= 1:  # and so none is NaN
-        return least
+def _lowest_score(confidence: Float32) -> np.float32:
+    lowest: np.float32 = confidence.min()
+    if lowest >= 0 and confidence.max() <= 1:  # false if any is NaN
+        return lowest
     frame, joint = (int(i) for i in np.argwhere(~((confidence >= 0) & (confidence <= 1)))[0])
     raise InvalidInput(
-        f"a score lies in 0..1, got {confidence[frame, joint]}",
+        f"a score must be between 0 and 1, got {confidence[frame, joint]}",
         where=("keypoints", frame, joint),
     )
 
@@ -120,18 +126,20 @@ def _check_coordinates(xy: Float32) -> None:
     outside = ~(np.abs(xy) <= MAX_COORDINATE_PX).all(axis=-1)
     frame, joint = (int(i) for i in np.argwhere(outside)[0])
     raise InvalidInput(
-        f"coordinates are finite and at most 1e6 px, got {xy[frame, joint].tolist()}",
+        f"coordinates must be finite and at most 1e6 px, got {xy[frame, joint].tolist()}",
         where=("keypoints", frame, joint),
     )
 
 
-def _check_picture(image_size: tuple[int, int], fps: float) -> None:
+def _check_image_and_rate(image_size: tuple[int, int], fps: float) -> None:
     if len(image_size) != 2 or not all(
         isinstance(side, int) and 1 <= side <= MAX_IMAGE_SIDE_PX for side in image_size
     ):
         raise InvalidInput(
-            f"image_size is two whole numbers 1..{MAX_IMAGE_SIDE_PX} px, got {image_size}",
+            f"image_size must be two integers 1..{MAX_IMAGE_SIDE_PX} px, got {image_size}",
             where=("image_size",),
         )
     if not (isfinite(fps) and 0 < fps <= MAX_FPS):
-        raise InvalidInput(f"fps lies above 0 and up to {MAX_FPS:g}, got {fps}", where=("fps",))
+        raise InvalidInput(
+            f"fps must be above 0 and at most {MAX_FPS:g}, got {fps}", where=("fps",)
+        )

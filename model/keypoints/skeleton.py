@@ -1,8 +1,7 @@
-"""What a joint set is, and the one conversion that turns any of them into Human3.6M's 17 joints.
+"""Joint sets, and their conversion to Human3.6M's 17 joints (H36M-17), the lifter's joint set.
 
-The lifter reads and answers H36M-17. Other joint sets (model.joint_sets) lack some of its joints;
-those are built from the joints that are there. Training makes its own 2D through this same
-conversion, so the network meets what it was trained on.
+Joints that a set lacks (model.keypoints.joint_sets) are interpolated from those it has. Training
+uses the same conversion, so that the network sees the same input in service.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from model.errors import InvalidInput, UnknownName
 
 Array = Any
-"""A NumPy array or a torch tensor: training runs the same geometry on its own device."""
+"""A NumPy array, or a torch tensor on any device."""
 
 Recipe = Mapping[str, float]
 """Source joint -> weight; the weights sum to 1."""
@@ -25,9 +24,8 @@ Recipe = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Named joints, their parents (-1 for none) and, per joint, the alternatives that build
-    H36M-17 from them: of each list, the first whose joints are all seen is used.
-    """
+    """Named joints, their parents (-1: none) and, for each joint of H36M-17, alternative recipes:
+    the first whose source joints are all seen is used. Raises InvalidInput."""
 
     name: str
     joints: tuple[str, ...]
@@ -37,7 +35,7 @@ class Skeleton:
     def __post_init__(self) -> None:
         if len(self.parents) != len(self.joints):
             raise InvalidInput(
-                f"skeleton {self.name}: {len(self.joints)} joints but {len(self.parents)} parents"
+                f"skeleton {self.name}: expected {len(self.joints)} parents, got {len(self.parents)}"
             )
 
     def index(self, name: str) -> int:
@@ -52,7 +50,7 @@ class Skeleton:
 
     @cached_property
     def mirror(self) -> tuple[int, ...]:
-        """For each joint, the index of its twin on the other side (itself if it has none)."""
+        """For each joint, the index of its left/right counterpart, else its own."""
         return tuple(self.index(_other_side(name)) for name in self.joints)
 
     @cached_property
@@ -62,7 +60,7 @@ class Skeleton:
 
     @cached_property
     def _conversion(self) -> NDArray[np.float32]:
-        """Weights (A, 17, J) of the A alternatives; a row of zeros is no alternative."""
+        """Weights (A, 17, J) of the A alternatives; a zero row means none."""
         depth = max(len(alternatives) for alternatives in self.h36m17.values())
         weights = np.zeros((depth, len(_H36M17_JOINTS), len(self.joints)), np.float32)
         for target, alternatives in self.h36m17.items():
@@ -73,11 +71,10 @@ class Skeleton:
 
 
 def to_h36m17(xy: Array, score: Array, skeleton: Skeleton) -> tuple[Array, Array]:
-    """Turn joints of `skeleton` into H36M-17.
+    """Convert joints of `skeleton` to H36M-17; equal for NumPy arrays and torch tensors.
 
-    xy (..., J, 2) px and score (..., J), where score 0 means not seen -> (..., 17, 2) px and
-    (..., 17). A built joint's score is the least of its parts'; a joint that cannot be built is
-    at 0 with score 0. Works alike on NumPy arrays and torch tensors.
+    xy (..., J, 2) px and score (..., J), 0: not seen -> (..., 17, 2) px and (..., 17). The score
+    of an interpolated joint is the lowest of its sources; without sources, xy and score are 0.
     """
     xp = array_api_compat.array_namespace(xy, score)
     built, built_score = None, None
@@ -93,8 +90,8 @@ def to_h36m17(xy: Array, score: Array, skeleton: Skeleton) -> tuple[Array, Array
 
 
 def _convert(xp: Any, xy: Array, score: Array, weights: NDArray[np.float32]) -> tuple[Array, Array]:
-    """One level of alternatives, joint by joint: a plain weighted sum, whose rounding does not
-    depend on how many frames are converted at once (a matrix product's may)."""
+    """One level of alternatives, joint by joint: unlike a matrix product, a plain weighted sum
+    rounds the same for any number of frames."""
     columns_xy, columns_score = [], []
     for row in weights:
         parts = np.flatnonzero(row)
@@ -103,12 +100,12 @@ def _convert(xp: Any, xy: Array, score: Array, weights: NDArray[np.float32]) -> 
             columns_score.append(xp.zeros_like(score[..., 0]))
             continue
         total = xy[..., int(parts[0]), :] * float(row[parts[0]])
-        least = score[..., int(parts[0])]
+        lowest = score[..., int(parts[0])]
         for part in parts[1:]:
             total = total + xy[..., int(part), :] * float(row[part])
-            least = xp.minimum(least, score[..., int(part)])
-        columns_xy.append(xp.where((least > 0)[..., None], total, xp.zeros_like(total)))
-        columns_score.append(least)
+            lowest = xp.minimum(lowest, score[..., int(part)])
+        columns_xy.append(xp.where((lowest > 0)[..., None], total, xp.zeros_like(total)))
+        columns_score.append(lowest)
     return xp.stack(columns_xy, axis=-2), xp.stack(columns_score, axis=-1)
 
 

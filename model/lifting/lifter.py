@@ -141,7 +141,7 @@ class Lifter:
         loaded, allocated or built at a first run is then there."""
         powers = [2**power for power in range(self.tokens_a_pass.bit_length())]
         for _ in range(len(self._copies)):
-            with self._copies.lent() as halves:
+            with self._copies.acquire() as halves:
                 for tokens in [*powers, self.tokens_a_pass]:
                     frames = np.zeros((tokens, len(H36M17.joints), self.info.channels), np.float32)
                     features = halves.spatial.run(frames)[0]
@@ -212,13 +212,13 @@ class Lifter:
 
     def encode(self, inputs: Float32) -> Float32:
         """The spatial half, each frame on its own: (N, 17, C) -> (N, D)."""
-        with self._copies.lent() as halves:
+        with self._copies.acquire() as halves:
             return halves.spatial.run(inputs)[0]
 
     def decode(self, features: Float32) -> Readouts:
         """The temporal half: windows of features (B, f, D) -> Readouts."""
         flat = features.reshape(-1, features.shape[-1])
-        with self._copies.lent() as halves:
+        with self._copies.acquire() as halves:
             found = halves.temporal.run(flat)
         return Readouts(found[0], found[1] if self.has_dense else None)
 

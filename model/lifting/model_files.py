@@ -11,6 +11,7 @@ from pathlib import Path
 import onnx
 
 from model.errors import ModelFileError, UnknownName
+from model.files import written_whole
 from model.keypoints.skeleton import H36M17
 from model.lifting.camera import IMAGE_CHANNELS, PERSON_CHANNELS
 from model.lifting.confidence import Calibration
@@ -209,10 +210,8 @@ def enter_in_manifest(path: Path, info: ModelInfo, origin: str) -> None:
         "licence": info.licence,
         "metrics": dict(info.metrics),
     }
-    target = path.parent / MANIFEST
-    partial = target.with_name(MANIFEST + ".part")
-    partial.write_text(json.dumps(manifest, indent=2) + "\n")
-    os.replace(partial, target)
+    with written_whole(path.parent / MANIFEST) as part:
+        part.write_text(json.dumps(manifest, indent=2) + "\n")
 
 
 def weights_folder() -> Path:

@@ -1,4 +1,4 @@
-"""Device names -> devices that are ready to compute, or a clear refusal."""
+"""Device names -> devices checked to be usable, and ONNX Runtime sessions on them."""
 
 import os
 import re
@@ -18,14 +18,14 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 BUILDS = ("onnxruntime", "onnxruntime-gpu")
-NAMES = re.compile(r"auto|cpu|(cuda|tensorrt)(:\d{1,2})?(,\1:\d{1,2})*")
+_NAMES = re.compile(r"auto|cpu|(cuda|tensorrt)(:\d{1,2})?(,\1:\d{1,2})*")
 
 Provider = tuple[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
 class Device:
-    """One place to compute on; `kind` is cpu, cuda or tensorrt."""
+    """A CPU or a GPU; `kind` is cpu, cuda or tensorrt."""
 
     kind: str
     index: int = 0
@@ -47,15 +47,14 @@ CPU = Device("cpu")
 
 def find_devices(name: str) -> tuple[Device, ...]:
     """The devices of `auto`, `cpu`, `cuda`, `cuda:N`, `tensorrt`, or several as `cuda:0,cuda:1`;
-    `auto` is the first GPU where CUDA works, else the CPU.
+    `auto` is the first GPU if CUDA works, else the CPU.
 
-    Raises InvalidInput for another name, and DeviceUnavailable, which says what is missing, for a
-    GPU that cannot be used and, whatever the device, where both builds of ONNX Runtime lie in one
-    place.
+    Raises InvalidInput for another name, DeviceUnavailable if a GPU cannot be used or both builds
+    of ONNX Runtime are installed.
     """
-    if not NAMES.fullmatch(name):
+    if not _NAMES.fullmatch(name):
         raise InvalidInput(
-            f"device is auto, cpu, cuda, cuda:N, tensorrt, or several as cuda:0,cuda:1, "
+            f"device must be auto, cpu, cuda, cuda:N, tensorrt, or several as cuda:0,cuda:1, "
             f"got {name[:80]!r}",
             ("device",),
         )
@@ -73,7 +72,7 @@ def find_devices(name: str) -> tuple[Device, ...]:
 
 
 def why_no_gpu(kind: str = "cuda") -> str | None:
-    """What keeps a GPU from being used, or None."""
+    """Why a GPU of that kind cannot be used, or None."""
     if PROVIDERS[kind] not in onnxruntime.get_available_providers():
         return (
             "the CPU build of ONNX Runtime is installed: uninstall onnxruntime, then install "
@@ -84,8 +83,8 @@ def why_no_gpu(kind: str = "cuda") -> str | None:
 
 
 def calls_at_once(device: str) -> int:
-    """Model calls of one thread that keep the devices busy: one a core, or one a GPU. Raises as
-    find_devices."""
+    """The number of single-threaded model calls that keep the devices busy: one per core or per
+    GPU. Raises as find_devices."""
     devices = find_devices(device)
     return len(devices) if devices[0].is_gpu else os.cpu_count() or 1
 
@@ -94,42 +93,41 @@ def open_session(
     model: bytes | Path,
     options: onnxruntime.SessionOptions,
     device: Device,
-    given: dict[str, str] | None = None,
+    provider_options: dict[str, str] | None = None,
 ) -> onnxruntime.InferenceSession:
-    """A session that runs where it should, with those options of the execution provider; raises
-    DeviceUnavailable where ONNX Runtime would go on with less."""
-    providers = _providers(device, given or {})
+    """A session on the device; raises DeviceUnavailable if ONNX Runtime falls back to another."""
+    providers = _providers(device, provider_options or {})
     content: Any = model if isinstance(model, bytes) else str(model)
-    # without `enable_fallback=0` a failed run would be repeated on the CPU, and stay there
+    # without `enable_fallback=0` a failed run is repeated on the CPU, as are all later ones
     session = onnxruntime.InferenceSession(content, options, providers=providers, enable_fallback=0)
-    found = session.get_providers()[0]
-    if found != device.provider:
+    provider = session.get_providers()[0]
+    if provider != device.provider:
         raise DeviceUnavailable(
-            f"{device} was asked for, and ONNX Runtime gave {found}: its log says why; "
-            "the device cpu does without a GPU"
+            f"{device} cannot be used: ONNX Runtime fell back to {provider} (its log says why); "
+            "fix that, or set the device to cpu"
         )
     return session
 
 
-def _providers(device: Device, given: dict[str, str]) -> list[Provider]:
-    """In the order of preference: what one cannot run goes to the next."""
+def _providers(device: Device, options: dict[str, str]) -> list[Provider]:
+    """In order of preference: a node that one cannot run goes to the next."""
     if not device.is_gpu:
-        return [(device.provider, given)]
+        return [(device.provider, options)]
     index = {"device_id": str(device.index)}
-    # passes come in all sizes; the default would search anew, by trying, for each of them
+    # pass sizes vary; the default would benchmark algorithms anew for each size
     cuda = index | {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
     if device.kind == "cuda":
-        return [(device.provider, cuda | given), (PROVIDERS["cpu"], {})]
-    return [(device.provider, index | given), (PROVIDERS["cuda"], cuda), (PROVIDERS["cpu"], {})]
+        return [(device.provider, cuda | options), (PROVIDERS["cpu"], {})]
+    return [(device.provider, index | options), (PROVIDERS["cuda"], cuda), (PROVIDERS["cpu"], {})]
 
 
 def _check_builds() -> None:
-    """pip does not notice that the two overwrite each other's files."""
+    """pip does not notice that the two builds overwrite each other's files."""
     installed = [name for name in BUILDS if _is_installed(name)]
     if len(installed) == len(BUILDS):
         raise DeviceUnavailable(
-            "onnxruntime and onnxruntime-gpu are both installed, and the files of one are "
-            "overwritten: uninstall both, then install one of the extras `cpu` and `gpu`"
+            "onnxruntime and onnxruntime-gpu are both installed, and overwrite each other's files: "
+            "uninstall both, then install one of the extras `cpu` and `gpu`"
         )
 
 
@@ -143,13 +141,13 @@ def _is_installed(package: str) -> bool:
 
 def _check_gpus(devices: tuple[Device, ...]) -> None:
     kind = devices[0].kind
-    asked = {"cuda": "CUDA", "tensorrt": "TensorRT"}[kind]
+    product = {"cuda": "CUDA", "tensorrt": "TensorRT"}[kind]
     if reason := why_no_gpu(kind):
-        raise DeviceUnavailable(f"{asked} was asked for, and cannot be used: {reason}")
+        raise DeviceUnavailable(f"{product} cannot be used: {reason}")
     count = gpu_count()
-    absent = [str(device) for device in devices if device.index >= count]
-    if absent:
+    missing = [str(device) for device in devices if device.index >= count]
+    if missing:
         raise DeviceUnavailable(
-            f"{', '.join(absent)} was asked for, and cannot be used: the driver shows {count} "
+            f"{', '.join(missing)} cannot be used: the driver reports {count} "
             f"GPU{'s' if count > 1 else ''}, the first is {kind}:0"
         )

@@ -1,4 +1,4 @@
-"""Host memory that a GPU copies from and to directly."""
+"""Host memory from and to which a GPU copies directly."""
 
 import ctypes
 import logging
@@ -14,7 +14,7 @@ from model.runtime.cuda import cuda_runtime
 from model.runtime.devices import Device
 
 _PORTABLE = 1
-"""cudaHostRegisterPortable: pinned for every GPU, not for the current one alone."""
+"""cudaHostRegisterPortable: pinned for every GPU, not only the current one."""
 _BYTES = np.dtype(np.float32).itemsize
 
 Unpin = Callable[[], object]
@@ -23,7 +23,7 @@ _log = logging.getLogger("poselift")
 
 
 class HostBuffer:
-    """Float32 memory of one caller, as large as its largest use so far; pinned for a GPU."""
+    """Reused float32 memory of one caller, grown to its largest use; pinned for a GPU."""
 
     def __init__(self, device: Device):
         self._device = device
@@ -31,7 +31,7 @@ class HostBuffer:
         self._unpin: Unpin | None = None
 
     def view(self, shape: tuple[int, ...]) -> Float32:
-        """The memory in that shape, valid until the next call, with whatever was there."""
+        """Uninitialised memory in that shape, valid until the next call."""
         size = prod(shape)
         if size > self._values.size:
             self._grow(size)
@@ -40,7 +40,7 @@ class HostBuffer:
     def _grow(self, size: int) -> None:
         if self._unpin is not None:
             self._unpin()
-        # pages of its own: pinning goes by pages, and must not pin what others allocated there
+        # own pages: pinning works by pages and must not pin neighbouring allocations
         self._values = np.frombuffer(mmap.mmap(-1, size * _BYTES), np.float32)
         self._unpin = self._pin() if self._device.is_gpu else None
 

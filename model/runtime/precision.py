@@ -1,4 +1,4 @@
-"""A model's graph in float16, in memory: what GPUs compute fastest."""
+"""A model's graph in float16, in memory: the fastest precision on GPUs."""
 
 import numpy as np
 import onnx
@@ -6,27 +6,26 @@ from onnx import TensorProto, helper, numpy_helper
 
 PRECISIONS = ("float32", "float16")
 KEPT_FLOAT32 = ("LayerNormalization", "Softmax")
-"""Sums over many numbers, and exponentials, in which float16 loses most."""
+"""Long sums and exponentials, where float16 loses most accuracy."""
 
 
 def in_float16(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same network with weights and activations in float16; inputs and outputs stay float32."""
-    # takes a second to import, and is wanted by few
+    # takes a second to import, and is rarely needed
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     unfold_halves(model)
-    found: onnx.ModelProto = convert_float_to_float16(
+    converted: onnx.ModelProto = convert_float_to_float16(
         model, keep_io_types=True, op_block_list=list(KEPT_FLOAT32)
     )
-    return found
+    return converted
 
 
 def fold_halves(model: onnx.ModelProto) -> None:
-    """Float32 weights that float16 holds exactly -> stored so, in place, each behind a Cast that a
-    runtime folds away as it loads.
+    """Store weights that float16 represents exactly as float16, in place, each followed by a Cast
+    that runtimes fold at load time.
 
-    What was computed from weights stays, for float16 would round it; so do scalars: the graph's own
-    constants (a norm's epsilon, a scale) are not weights.
+    Others stay float32, as do scalars: those are constants (a norm's epsilon, a scale), not weights.
     """
     graph, casts = model.graph, []
     for tensor in graph.initializer:
@@ -42,7 +41,7 @@ def fold_halves(model: onnx.ModelProto) -> None:
 
 
 def unfold_halves(model: onnx.ModelProto) -> None:
-    """The inverse of fold_halves, in place: conversions of the graph look for float32 weights."""
+    """The inverse of fold_halves, in place: graph conversions expect float32 weights."""
     graph = model.graph
     halves = {t.name: t for t in graph.initializer if t.data_type == TensorProto.FLOAT16}
     for node in [n for n in graph.node if n.op_type == "Cast" and n.input[0] in halves]:

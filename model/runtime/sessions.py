@@ -1,4 +1,4 @@
-"""The network's two halves on the devices that run them."""
+"""The two halves of the network as ONNX Runtime sessions on their devices."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -22,9 +22,9 @@ DISABLED_OPTIMIZERS = "optimization.disable_specified_optimizers"
 
 @dataclass(frozen=True)
 class GpuOptions:
-    """memory_mb: the most that one model takes of each GPU for weights and activations, MB (10^6
-    bytes); None: what there is. engine_cache: folder in which TensorRT keeps the engines that it
-    builds, which takes minutes; None: built at each start."""
+    """memory_mb: limit of one model's weights and activations on each GPU, MB (10^6 bytes); None:
+    no limit. engine_cache: folder where TensorRT caches its engines, which take minutes to build;
+    None: built at each start."""
 
     memory_mb: float | None = None
     engine_cache: Path | None = None
@@ -34,7 +34,7 @@ class Half(Protocol):
     """One half of the network on one device."""
 
     def run(self, values: Float32) -> list[Float32]:
-        """The half's input (N, ..) -> its outputs."""
+        """Input (N, ..) -> outputs."""
 
 
 class Halves(NamedTuple):
@@ -42,8 +42,8 @@ class Halves(NamedTuple):
     temporal: Half
 
 
-class Shared:
-    """A session as it is: for any number of threads at once."""
+class SharedSession:
+    """A session used by any number of threads at once."""
 
     def __init__(self, session: onnxruntime.InferenceSession):
         self._session = session
@@ -51,65 +51,65 @@ class Shared:
         self._outputs = [output.name for output in session.get_outputs()]
 
     def run(self, values: Float32) -> list[Float32]:
-        found: list[Float32] = self._session.run(self._outputs, {self._input: values})
-        return found
+        outputs: list[Float32] = self._session.run(self._outputs, {self._input: values})
+        return outputs
 
 
-class Bound:
-    """A session bound to host memory of its own, from and to which a GPU copies without a detour;
-    for one thread at a time. An output has a row for each `rows` of the input."""
+class BoundSession:
+    """A session bound to its own host memory, from and to which a GPU copies directly; for one
+    thread at a time. Each `rows` rows of the input give one row of an output."""
 
     def __init__(self, session: onnxruntime.InferenceSession, device: Device, rows: int):
         self._session = session
         self._binding = session.io_binding()
         self._rows = rows
         self._input = session.get_inputs()[0].name
-        self._given = HostBuffer(device)
+        self._input_buffer = HostBuffer(device)
         self._outputs = [
             (output.name, tuple(output.shape[1:]), HostBuffer(device))
             for output in session.get_outputs()
         ]
 
     def run(self, values: Float32) -> list[Float32]:
-        given = self._given.view(values.shape)
-        given[:] = values
-        where = given.shape, given.ctypes.data
-        self._binding.bind_input(self._input, "cpu", 0, np.float32, *where)  # copies to the GPU
-        found = [self._bind_output(len(values), *output) for output in self._outputs]
+        buffer = self._input_buffer.view(values.shape)
+        buffer[:] = values
+        memory = buffer.shape, buffer.ctypes.data
+        self._binding.bind_input(self._input, "cpu", 0, np.float32, *memory)  # copies to the GPU
+        outputs = [self._bind_output(len(values), *output) for output in self._outputs]
         self._binding.synchronize_inputs()
         self._session.run_with_iobinding(self._binding)
         self._binding.synchronize_outputs()
-        return [np.array(values) for values in found]
+        return [np.array(output) for output in outputs]
 
     def _bind_output(
         self, count: int, name: str, sizes: tuple[int, ...], buffer: HostBuffer
     ) -> Float32:
         values = buffer.view((count // self._rows, *sizes))
-        where = values.shape, values.ctypes.data
-        self._binding.bind_output(name, "cpu", 0, np.float32, *where)
+        memory = values.shape, values.ctypes.data
+        self._binding.bind_output(name, "cpu", 0, np.float32, *memory)
         return values
 
 
 class Copies:
-    """The network on each of its devices. A CPU's serves all threads at once, a GPU's one at a
-    time; the one that has been idle for longest is lent."""
+    """The network on each of its devices: shared by all threads on a CPU; on GPUs each copy
+    serves one thread at a time, the longest idle first."""
 
     def __init__(self, copies: Sequence[Halves], *, exclusive: bool):
         self._copies = copies
         self._shared = None if exclusive else nullcontext(copies[0])
         self._idle: SimpleQueue[Halves] = SimpleQueue()
-        for one in copies:
-            self._idle.put(one)
+        for halves in copies:
+            self._idle.put(halves)
 
     def __len__(self) -> int:
         return len(self._copies)
 
-    def lent(self) -> AbstractContextManager[Halves]:
-        """A copy for one run; waits while all are at work."""
-        return self._shared or self._taken()
+    def acquire(self) -> AbstractContextManager[Halves]:
+        """A copy for one run; waits while all are in use."""
+        return self._shared or self._acquire_idle()
 
     @contextmanager
-    def _taken(self) -> Iterator[Halves]:
+    def _acquire_idle(self) -> Iterator[Halves]:
         halves = self._idle.get()
         try:
             yield halves
@@ -119,8 +119,8 @@ class Copies:
 
 @dataclass(frozen=True)
 class SessionSettings:
-    """How the halves are opened: ONNX Runtime's threads of one call, and for GPUs the most tokens
-    of a pass, whether a half is float16, and what else the user says."""
+    """How the halves are opened: threads per model call; for GPUs the most tokens in a pass,
+    whether a half is float16, and the user's options."""
 
     threads: int
     tokens: int
@@ -129,28 +129,28 @@ class SessionSettings:
 
     def open(self, half: onnx.ModelProto, device: Device, rows: int) -> Half:
         """One half on one device; raises DeviceUnavailable."""
-        given = self.provider_options(half, device, rows)
+        options = self.provider_options(half, device, rows)
         content = half.SerializeToString()
-        session = open_session(content, self._session_options(device), device, given)
-        return Bound(session, device, rows) if device.is_gpu else Shared(session)
+        session = open_session(content, self._session_options(device), device, options)
+        return BoundSession(session, device, rows) if device.is_gpu else SharedSession(session)
 
     def _session_options(self, device: Device) -> onnxruntime.SessionOptions:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
-        # idle threads that spin take the cores from the other sessions
+        # spinning idle threads take cores from other sessions
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         if not device.is_gpu:
-            # on a CPU ten times as slow as the sum and the norm that it puts into one
+            # on a CPU ten times slower than the separate sum and norm
             options.add_session_config_entry(DISABLED_OPTIMIZERS, "SkipLayerNormFusion")
-            # int8 without VNNI: else sums of 16 bits overflow
+            # int8 on CPUs without VNNI: 16-bit sums overflow otherwise
             options.add_session_config_entry("session.x64quantprecision", "1")
         return options
 
     def provider_options(self, half: onnx.ModelProto, device: Device, rows: int) -> dict[str, str]:
-        """What the device's execution provider is told of a half, whose input has a multiple of
-        `rows`; makes the folder for TensorRT's engines."""
+        """Options of the execution provider for a half whose input has a multiple of `rows` rows;
+        creates TensorRT's engine folder."""
         if device.kind == "cuda":
             return self._memory("gpu_mem_limit") | {"arena_extend_strategy": "kSameAsRequested"}
         if device.kind == "tensorrt":
@@ -158,21 +158,22 @@ class SessionSettings:
         return {}
 
     def _memory(self, option: str) -> dict[str, str]:
-        """The model's two halves share what it may take."""
+        """The two halves share the model's limit equally."""
         limit_mb = self.gpu.memory_mb
         return {} if limit_mb is None else {option: str(int(limit_mb * MB / 2))}
 
     def _tensorrt(self, half: onnx.ModelProto, rows: int) -> dict[str, str]:
-        """One engine for all sizes of a pass, or TensorRT builds one anew for each that is larger
-        than those before; kept by content, since its own name for an engine ignores weights."""
-        (given,) = half.graph.input
-        sizes = "x".join(str(axis.dim_value) for axis in given.type.tensor_type.shape.dim[1:])
+        """One engine for all pass sizes; without a profile TensorRT rebuilds it for each larger
+        pass. Cached by content hash, because TensorRT's own engine name ignores the weights."""
+        (graph_input,) = half.graph.input
+        name, tensor = graph_input.name, graph_input.type.tensor_type
+        sizes = "x".join(str(axis.dim_value) for axis in tensor.shape.dim[1:])
         most = max(rows, self.tokens // rows * rows)
         options = self._memory("trt_max_workspace_size") | {
             "trt_fp16_enable": str(int(self.half_precision)),
-            "trt_profile_min_shapes": f"{given.name}:{rows}x{sizes}",
-            "trt_profile_opt_shapes": f"{given.name}:{most}x{sizes}",
-            "trt_profile_max_shapes": f"{given.name}:{most}x{sizes}",
+            "trt_profile_min_shapes": f"{name}:{rows}x{sizes}",
+            "trt_profile_opt_shapes": f"{name}:{most}x{sizes}",
+            "trt_profile_max_shapes": f"{name}:{most}x{sizes}",
         }
         if self.gpu.engine_cache is None:
             return options

@@ -1,20 +1,18 @@
-"""What `poselift video` is given: files, folders and addresses -> videos on the disk."""
+"""The videos of `poselift video`: files, folders and URLs -> files on the disk."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from model import InvalidInput, Progress, TooLarge, container_of
+from model import InvalidInput, Progress, TooLarge, container_of, download
 
 SCHEMES = ("http://", "https://")
-MAX_REDIRECTS = 5
-STALL_S = 30.0
-"""A download that gives nothing for so long has ended."""
 SNIFFED_BYTES = 1024
 OVERLAY_SUFFIX = ".overlay.mp4"
 
@@ -38,7 +36,7 @@ class Source:
             return
         with tempfile.TemporaryDirectory(prefix="poselift-") as folder:
             path = Path(folder) / "video"
-            download(self.name, path, max_bytes, progress)
+            download_video(self.name, path, max_bytes, progress)
             yield path
 
 
@@ -77,48 +75,12 @@ def _begins_as_video(path: Path) -> bool:
         return container_of(file.read(SNIFFED_BYTES)) is not None
 
 
-def download(url: str, path: Path, max_bytes: int, progress: Progress) -> None:
-    """What http(s) gives, streamed to a file. Raises InvalidInput, and TooLarge before more than
-    that is written."""
+def download_video(url: str, path: Path, max_bytes: int, progress: Progress) -> None:
+    """Download over http(s) to a file. Raises InvalidInput, and TooLarge before more than max_bytes
+    are written."""
     try:
-        with (
-            httpx.Client(
-                follow_redirects=True, max_redirects=MAX_REDIRECTS, timeout=STALL_S
-            ) as client,
-            client.stream("GET", url, headers={"accept-encoding": "identity"}) as response,
-        ):
-            _check(response, url, max_bytes)
-            _write(response, url, path, max_bytes, progress)
+        download(url, path, max_bytes, partial(progress, "downloading"))
+    except TooLarge as error:
+        raise TooLarge(f"{error}; POSELIFT_MAX_UPLOAD_MB sets the limit") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise InvalidInput(f"{url}: {error or type(error).__name__}") from error
-
-
-def _check(response: httpx.Response, url: str, max_bytes: int) -> None:
-    if not response.is_success:
-        raise InvalidInput(f"{url}: answered {response.status_code} {response.reason_phrase}")
-    if (declared := _declared(response)) and declared > max_bytes:
-        raise _too_large(url, max_bytes)
-
-
-def _write(
-    response: httpx.Response, url: str, path: Path, max_bytes: int, progress: Progress
-) -> None:
-    done = 0
-    with path.open("wb") as file:
-        for chunk in response.iter_bytes():
-            done += len(chunk)
-            if done > max_bytes:
-                raise _too_large(url, max_bytes)
-            file.write(chunk)
-            progress("downloading", done, _declared(response))
-
-
-def _declared(response: httpx.Response) -> int | None:
-    length = response.headers.get("content-length", "")
-    return int(length) if length.isdecimal() else None
-
-
-def _too_large(url: str, max_bytes: int) -> TooLarge:
-    return TooLarge(
-        f"{url}: larger than {max_bytes / 1e6:g} MB; POSELIFT_MAX_UPLOAD_MB sets the limit"
-    )
+        raise InvalidInput(f"{url}: {str(error) or type(error).__name__}") from error

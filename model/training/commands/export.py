@@ -1,13 +1,13 @@
 """`poselift export`: a checkpoint -> a model file of the weights folder, and its int8 twin."""
 
 import argparse
-import os
 import subprocess
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 from model.errors import InvalidInput
+from model.files import written_whole
 from model.lifting.camera import PERSON_CHANNELS
 from model.lifting.lifter import Lifter
 from model.lifting.model_files import ModelInfo, enter_in_manifest, read_manifest, read_model
@@ -45,16 +45,12 @@ def export_command(options: argparse.Namespace) -> None:
         raise InvalidInput("a network of the normalisation image is measured with evaluate")
     half = not options.float32
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    candidate = options.output.with_name(f".{options.output.name}")
-    try:
+    with written_whole(options.output) as candidate:
         export(network, info, candidate, half_storage=half)
         if options.validation:
             metrics = _headline(candidate, load_recordings([options.validation]).kind(own=True))
             info = replace(info, metrics=metrics)
             export(network, info, candidate, half_storage=half)
-        os.replace(candidate, options.output)
-    finally:
-        candidate.unlink(missing_ok=True)
     enter_in_manifest(options.output, info, origin)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB, equal to torch")
     if options.int8:

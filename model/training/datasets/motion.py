@@ -3,9 +3,7 @@
 The layout is the one that model.training.recordings reads; docs/training.md describes it.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.errors import InvalidInput
+from model.files import written_whole
 from model.keypoints.skeleton import H36M17
 from model.training.recordings import BODY_M, chain_length
 
@@ -144,18 +143,12 @@ def _texts(pieces: Sequence[Motion]) -> dict[str, NDArray[np.str_]]:
 
 
 def _save(path: Path, **arrays: NDArray[Any]) -> None:
-    """Write, then rename."""
-    partial = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        with written_whole(path) as part, part.open("wb") as file:
             np.savez_compressed(file, **arrays)
-        os.replace(partial, path)
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be written ({error})") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 def _check_values(about: str, joints: Floats) -> None:

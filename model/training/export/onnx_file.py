@@ -6,7 +6,6 @@ free first axis: that is where `Lifter` cuts the graph again.
 
 import copy
 import logging
-import os
 import warnings
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from onnx import TensorProto, compose, helper, numpy_helper
 from torch import Tensor, nn
 
 from model.errors import ModelFileError
+from model.files import written_whole
 from model.lifting.lifter import Lifter
 from model.lifting.model_files import FRAME_FEATURES, FRAME_JOINTS, FRAME_ROWS, ModelInfo
 from model.runtime.precision import fold_halves
@@ -50,13 +50,9 @@ def export(
     if half_storage:
         fold_halves(model)
     onnx.checker.check_model(model, full_check=True)
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(model.SerializeToString())
-    try:
-        check_parity(network, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as part:
+        part.write_bytes(model.SerializeToString())
+        check_parity(network, part)
 
 
 @torch.no_grad()

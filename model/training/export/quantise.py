@@ -7,7 +7,6 @@ The spatial half, attention's own products and the head stay float32, and so do 
 `Lifter` cuts the graph.
 """
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from model.errors import InvalidInput
+from model.files import written_whole
 from model.lifting.lifter import Lifter
 from model.lifting.model_files import FRAME_FEATURES, FRAME_ROWS, ModelInfo, read_model
 from model.lifting.passes import TOKENS_A_PASS
@@ -67,16 +67,12 @@ def quantise(source: Path, target: Path, measure: Measure | None = None) -> Quan
         raise InvalidInput(f"{source} is {info.precision} already: quantise the float32 file")
     info = replace(info, name=target.stem, precision="int8", metrics={})
     integer = _with_integers(model)
-    partial = target.with_name(target.name + ".part")
-    try:
-        _write(integer, info, partial)
-        float32_ms, int8_ms = frame_times_ms(Lifter.load(source), Lifter.load(partial))
+    with written_whole(target) as part:
+        _write(integer, info, part)
+        float32_ms, int8_ms = frame_times_ms(Lifter.load(source), Lifter.load(part))
         if measure is not None:
-            info = replace(info, metrics=dict(measure(partial)))
-            _write(integer, info, partial)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+            info = replace(info, metrics=dict(measure(part)))
+            _write(integer, info, part)
     return Quantised(info, float32_ms, int8_ms)
 
 

@@ -1,6 +1,5 @@
 """Checkpoints on disk, and the networks that are made from them."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from model.errors import InvalidInput
+from model.files import written_whole
 from model.training.networks.baselines import kind_of, network_named
 from model.training.networks.poseformer import NetworkShape, PoseFormer
 
@@ -16,13 +16,11 @@ from model.training.networks.poseformer import NetworkShape, PoseFormer
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     """Write, then rename: a checkpoint is whole or absent. Raises InvalidInput when the disk is
     full or the folder cannot be written; what stood there before stays."""
-    partial = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(state, partial)
-        os.replace(partial, path)
+        with written_whole(path) as part:
+            torch.save(state, part)
     except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
         raise InvalidInput(f"{path}: the checkpoint could not be written ({error})") from error
 
 

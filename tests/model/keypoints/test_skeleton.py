@@ -16,11 +16,11 @@ from model import (
     to_h36m17,
 )
 
-EVERY = sorted(SKELETONS)
+NAMES = sorted(SKELETONS)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_a_skeleton_is_a_tree_with_sides(name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_parents_form_a_tree_and_mirror_swaps_sides(name: str) -> None:
     skeleton = skeleton_named(name)
     assert [skeleton.mirror[m] for m in skeleton.mirror] == list(range(len(skeleton.joints)))
     for joint, other in enumerate(skeleton.mirror):
@@ -33,8 +33,8 @@ def test_a_skeleton_is_a_tree_with_sides(name: str) -> None:
         assert joint == skeleton.root
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_recipes_name_every_target_and_weigh_one(name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_recipes_cover_h36m17_and_their_weights_sum_to_one(name: str) -> None:
     recipes = skeleton_named(name).h36m17
     assert set(recipes) == set(H36M17.joints)
     for alternatives in recipes.values():
@@ -42,8 +42,8 @@ def test_recipes_name_every_target_and_weigh_one(name: str) -> None:
             assert sum(recipe.values()) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_conversion_follows_the_mirror(name: str, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_conversion_of_mirrored_joints_is_mirrored(name: str, rng: np.random.Generator) -> None:
     skeleton = skeleton_named(name)
     xy = rng.normal(size=(6, len(skeleton.joints), 2)).astype(np.float32)
     score = rng.uniform(0.1, 1, xy.shape[:2]).astype(np.float32)
@@ -55,8 +55,8 @@ def test_conversion_follows_the_mirror(name: str, rng: np.random.Generator) -> N
     np.testing.assert_array_equal(there_score, back_score[:, list(H36M17.mirror)])
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_torch_and_numpy_give_the_same(name: str, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_conversion_is_equal_in_torch_and_numpy(name: str, rng: np.random.Generator) -> None:
     skeleton = skeleton_named(name)
     xy = rng.normal(size=(4, len(skeleton.joints), 2)).astype(np.float32)
     score = rng.choice([0, 0.5, 1], xy.shape[:2]).astype(np.float32)
@@ -66,7 +66,7 @@ def test_torch_and_numpy_give_the_same(name: str, rng: np.random.Generator) -> N
     np.testing.assert_array_equal(ours_score, theirs_score.numpy())
 
 
-def test_built_joints_of_a_coco_person_standing() -> None:
+def test_coco17_interpolated_joints_and_scores() -> None:
     xy = np.zeros((1, 17, 2), np.float32)
     for name, place in {
         "left_hip": (10, 100),
@@ -90,7 +90,7 @@ def test_built_joints_of_a_coco_person_standing() -> None:
     assert built_score[0, H36M17.index("head")] == np.float32(0.9)
 
 
-def test_a_hidden_ear_is_replaced_and_a_hidden_hip_is_not() -> None:
+def test_hidden_ear_has_an_alternative_and_hidden_hip_has_none() -> None:
     xy = np.ones((1, 17, 2), np.float32)
     score = np.ones((1, 17), np.float32)
     score[0, [COCO17.index("left_ear"), COCO17.index("left_hip")]] = 0
@@ -101,7 +101,7 @@ def test_a_hidden_ear_is_replaced_and_a_hidden_hip_is_not() -> None:
         assert (built[0, H36M17.index(name)] == 0).all()
 
 
-def test_halpe_falls_back_on_its_own_middles() -> None:
+def test_halpe26_uses_its_own_hip_and_neck_when_a_side_is_hidden() -> None:
     xy = np.full((1, 26, 2), 5, np.float32)
     score = np.ones((1, 26), np.float32)
     score[0, [HALPE26.index("left_hip"), HALPE26.index("right_shoulder")]] = 0
@@ -110,19 +110,19 @@ def test_halpe_falls_back_on_its_own_middles() -> None:
     assert built_score[0, H36M17.index("spine")] == 1
 
 
-def test_the_whole_body_begins_with_coco(rng: np.random.Generator) -> None:
+def test_wholebody133_converts_as_its_first_17_joints_in_coco17(rng: np.random.Generator) -> None:
     assert len(WHOLEBODY133.joints) == 133 and WHOLEBODY133.joints[:17] == COCO17.joints
     xy = rng.normal(size=(3, 133, 2)).astype(np.float32)
     score = rng.choice([0, 1], (3, 133)).astype(np.float32)
     whole = to_h36m17(xy, score, WHOLEBODY133)
     for found, expected in zip(whole, to_h36m17(xy[:, :17], score[:, :17], COCO17), strict=True):
         np.testing.assert_array_equal(found, expected)
-    for twins in (("face", 23, 39), ("hand", 91, 112), ("eyelid", 59, 68)):
-        assert WHOLEBODY133.mirror[twins[1]] == twins[2], twins
+    for name, right, left in (("face", 23, 39), ("hand", 91, 112), ("eyelid", 59, 68)):
+        assert WHOLEBODY133.mirror[right] == left, name
     assert WHOLEBODY133.parents[112:118] == (10, 112, 113, 114, 115, 112)
 
 
-def test_a_head_is_built_from_its_top_where_a_set_has_no_ears() -> None:
+def test_aic14_head_is_interpolated_from_head_top() -> None:
     xy = np.zeros((1, 14, 2), np.float32)
     xy[0, AIC14.index("head_top"), 1] = -180
     built, _ = to_h36m17(xy, np.ones((1, 14), np.float32), AIC14)
@@ -130,6 +130,6 @@ def test_a_head_is_built_from_its_top_where_a_set_has_no_ears() -> None:
     assert built[0, H36M17.index("head"), 1] == pytest.approx(-145)
 
 
-def test_an_unknown_skeleton_names_the_known_ones() -> None:
+def test_unknown_skeleton_lists_known_names() -> None:
     with pytest.raises(UnknownName, match="coco17"):
         skeleton_named("coco18")

@@ -1,5 +1,5 @@
-"""What is said where a device that was asked for is not there: in processes of their own, with the
-loader's view of a machine that has a driver, CUDA's libraries, or neither."""
+"""Messages about missing devices, in subprocesses whose loader finds a fake driver, fake CUDA
+libraries, or neither."""
 
 import ctypes
 import json
@@ -21,13 +21,13 @@ CUDA_LIBRARIES = ("libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13", "li
 CUDNN, DRIVER = "libcudnn.so.9", "libcuda.so.1"
 DRIVER_SOURCE = """
 #include <stdlib.h>
-static int told(const char *name, int otherwise) {
+static int value_of(const char *name, int otherwise) {
     const char *value = getenv(name);
     return value ? atoi(value) : otherwise;
 }
-int cuInit(unsigned flags) { return told("CU_INIT", 0); }
-int cuDriverGetVersion(int *version) { *version = told("CU_VERSION", 13000); return 0; }
-int cuDeviceGetCount(int *count) { *count = told("CU_COUNT", 2); return 0; }
+int cuInit(unsigned flags) { return value_of("CU_INIT", 0); }
+int cuDriverGetVersion(int *version) { *version = value_of("CU_VERSION", 13000); return 0; }
+int cuDeviceGetCount(int *count) { *count = value_of("CU_COUNT", 2); return 0; }
 """
 GPU_BUILD = """
 import onnxruntime
@@ -35,25 +35,25 @@ onnxruntime.cuda_version = "13.0"
 onnxruntime.get_available_providers = lambda: [
     "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
 """
-ASK = """
+FIND = """
 import json, os, sys
 from pathlib import Path
 from model import Lifter, PoseError, why_no_gpu
-from model.devices import find_devices
+from model.runtime.devices import find_devices
 weights, *cases = json.loads(sys.argv[1])
 for device, driver in cases:
     os.environ.update(driver)
     try:
-        found = Lifter.load(Path(weights), device=device).devices if driver.get("LOAD") else [
-            str(one) for one in find_devices(device)]
-        print(json.dumps(found))
+        devices = Lifter.load(Path(weights), device=device).devices if driver.get("LOAD") else [
+            str(device) for device in find_devices(device)]
+        print(json.dumps(devices))
     except PoseError as error:
         print(json.dumps(str(error)))
 print(json.dumps(why_no_gpu()))
 """
 
 
-def is_here(library: str) -> bool:
+def is_loadable(library: str) -> bool:
     try:
         ctypes.CDLL(library)
     except OSError:
@@ -63,7 +63,7 @@ def is_here(library: str) -> bool:
 
 @pytest.fixture(scope="module")
 def gpu_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An ONNX Runtime that says of itself what the GPU build says."""
+    """An ONNX Runtime that claims to be the GPU build."""
     folder = tmp_path_factory.mktemp("gpu_build")
     (folder / "sitecustomize.py").write_text(GPU_BUILD)
     return folder
@@ -71,7 +71,7 @@ def gpu_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library with the driver's few functions that are asked."""
+    """A library with the few driver functions that are called."""
     if not (compiler := shutil.which("cc")):
         pytest.skip("no C compiler")
     folder = tmp_path_factory.mktemp("compiled")
@@ -81,9 +81,9 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
-def ask(gpu_build: Path, libraries: Path, weights: Path, *cases: object) -> list[object]:
+def find(gpu_build: Path, libraries: Path, weights: Path, *cases: object) -> list[object]:
     done = subprocess.run(
-        [sys.executable, "-c", ASK, json.dumps([str(weights), *cases])],
+        [sys.executable, "-c", FIND, json.dumps([str(weights), *cases])],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": f"{gpu_build}:{ROOT}", "LD_LIBRARY_PATH": str(libraries)},
         capture_output=True,
@@ -94,12 +94,12 @@ def ask(gpu_build: Path, libraries: Path, weights: Path, *cases: object) -> list
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.skipif(is_here(DRIVER) or is_here(CUDNN), reason="a machine for GPUs")
-def test_each_missing_piece_is_named(gpu_build: Path, tmp_path: Path, weights_file: Path) -> None:
-    cuda, tensorrt, auto, reason = ask(
+@pytest.mark.skipif(is_loadable(DRIVER) or is_loadable(CUDNN), reason="a machine with a GPU")
+def test_message_names_each_missing_library(gpu_build: Path, tmp_path: Path, weights_file: Path) -> None:
+    cuda, tensorrt, auto, reason = find(
         gpu_build, tmp_path, weights_file, ["cuda", {}], ["tensorrt:1", {}], ["auto", {}]
     )
-    assert str(cuda).startswith("CUDA was asked for, and cannot be used: missing: the NVIDIA dri")
+    assert str(cuda).startswith("CUDA cannot be used: missing: the NVIDIA driver")
     assert re.search(r"CUDA 13 \(.*libcublas\.so\.13.*the extra `gpu`", str(cuda))
     assert "cuDNN 9 (libcudnn.so.9" in str(cuda)
     assert "TensorRT" not in str(cuda)
@@ -108,22 +108,22 @@ def test_each_missing_piece_is_named(gpu_build: Path, tmp_path: Path, weights_fi
     assert str(reason).startswith("missing: the NVIDIA driver (libcuda.so.1)")
 
 
-@pytest.mark.skipif(is_here(CUDNN), reason="cuDNN is there")
-def test_cudnn_alone_is_missing(
+@pytest.mark.skipif(is_loadable(CUDNN), reason="cuDNN is installed")
+def test_message_names_cudnn_if_it_alone_is_missing(
     gpu_build: Path, compiled: Path, tmp_path: Path, weights_file: Path
 ) -> None:
     for name in (DRIVER, *CUDA_LIBRARIES):
         (tmp_path / name).symlink_to(compiled)
-    told = ask(gpu_build, tmp_path, weights_file, ["cuda:1", {}])[0]
-    assert str(told).endswith("missing: cuDNN 9 (libcudnn.so.9; the extra `gpu` brings it)")
+    message = find(gpu_build, tmp_path, weights_file, ["cuda:1", {}])[0]
+    assert str(message).endswith("missing: cuDNN 9 (libcudnn.so.9; install the extra `gpu`)")
 
 
-def test_the_driver_is_asked(
+def test_driver_limits_devices_and_versions(
     gpu_build: Path, compiled: Path, tmp_path: Path, weights_file: Path
 ) -> None:
     for name in (DRIVER, CUDNN, *CUDA_LIBRARIES):
         (tmp_path / name).symlink_to(compiled)
-    found = ask(
+    results = find(
         gpu_build,
         tmp_path,
         weights_file,
@@ -136,18 +136,18 @@ def test_the_driver_is_asked(
         ["cuda", {"CU_INIT": "100"}],
         ["cuda", {"CU_INIT": "803"}],
     )
-    assert found[:2] == [["cuda:0"], ["cuda:0", "cuda:1"]]
-    assert "cuda:2 was asked for, and cannot be used: the driver shows 2 GPUs" in str(found[2])
-    assert found[3] == ["cuda:0"]
-    # what was created counts, not what was promised
-    assert "cuda:0 was asked for, and ONNX Runtime gave CPUExecutionProvider" in str(found[4])
-    assert "driver for CUDA 13 (580 or later; this one ends at CUDA 12.4)" in str(found[5])
-    assert str(found[6]).endswith("missing: a GPU that the NVIDIA driver can see")
-    assert str(found[7]).endswith("a working NVIDIA driver (cuInit: error 803)")
+    assert results[:2] == [["cuda:0"], ["cuda:0", "cuda:1"]]
+    assert "cuda:2 cannot be used: the driver reports 2 GPUs" in str(results[2])
+    assert results[3] == ["cuda:0"]
+    # the provider of the created session counts, not the list of available providers
+    assert "cuda:0 cannot be used: ONNX Runtime fell back to CPUExecutionProvider" in str(results[4])
+    assert "driver for CUDA 13 (580 or later; this one supports up to CUDA 12.4)" in str(results[5])
+    assert str(results[6]).endswith("missing: a GPU that the NVIDIA driver can see")
+    assert str(results[7]).endswith("a working NVIDIA driver (cuInit: error 803)")
 
 
 def serve(folder: Path) -> str:
-    """What a server says that finds the folder's packages first, and does not start."""
+    """The error of a server that imports the folder's packages first and fails to start."""
     done = subprocess.run(
         [sys.executable, "-m", "service.cli", "serve", "--port", "0"],
         cwd=ROOT,
@@ -161,16 +161,15 @@ def serve(folder: Path) -> str:
     return done.stderr
 
 
-def test_both_builds_at_once_stop_the_start_whatever_the_device(tmp_path: Path) -> None:
+def test_server_fails_to_start_if_both_builds_are_installed(tmp_path: Path) -> None:
     (other,) = set(BUILDS) - {d.metadata["Name"] for d in metadata.distributions()}
     installed = tmp_path / f"{other.replace('-', '_')}-1.31.1.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {other}\nVersion: 1.31.1\n")
-    told = serve(tmp_path)
-    assert told.startswith("poselift: onnxruntime and onnxruntime-gpu are both installed")
+    assert serve(tmp_path).startswith("poselift: onnxruntime and onnxruntime-gpu are both installed")
 
 
-def test_neither_build_stops_the_start(tmp_path: Path) -> None:
+def test_server_fails_to_start_if_no_build_is_installed(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['onnxruntime'] = None")
     assert serve(tmp_path).startswith("poselift: ONNX Runtime is not installed: install the extra")
 
@@ -178,16 +177,16 @@ def test_neither_build_stops_the_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["", "gpu", "cuda:", "cuda:-1", "cuda:0,", "cuda:0,cuda", "cuda:0,tensorrt:1", "cpu:0"]
 )
-def test_names_that_are_none(name: str) -> None:
-    with pytest.raises(InvalidInput, match="device is auto, cpu, cuda"):
+def test_invalid_device_names_are_rejected(name: str) -> None:
+    with pytest.raises(InvalidInput, match="device must be auto, cpu, cuda"):
         find_devices(name)
 
 
-def test_a_gpu_named_twice() -> None:
+def test_duplicate_gpu_is_rejected() -> None:
     with pytest.raises(InvalidInput, match="names a GPU twice"):
         find_devices("cuda,cuda:0")
 
 
-def test_devices_by_name() -> None:
+def test_device_names_round_trip() -> None:
     assert find_devices("cpu") == (CPU,)
     assert [str(Device("tensorrt", 3)), str(CPU)] == ["tensorrt:3", "cpu"]

@@ -1,4 +1,4 @@
-"""glibc's heaps, in fresh processes."""
+"""malloc arenas, in fresh processes."""
 
 import platform
 import subprocess
@@ -18,28 +18,27 @@ def work():
     held = [bytearray(2000) for _ in range(100)]
     together.wait()
 threads = [threading.Thread(target=work) for _ in range(8)]
-for one in threads:
-    one.start()
-for one in threads:
-    one.join()
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
 give_memory_back()
 libc = ctypes.CDLL(None)
 libc.fopen.restype = ctypes.c_void_p
 libc.malloc_info.argtypes = (ctypes.c_int, ctypes.c_void_p)
 libc.fclose.argtypes = (ctypes.c_void_p,)
-with tempfile.NamedTemporaryFile() as told:
-    stream = libc.fopen(told.name.encode(), b"w")
+with tempfile.NamedTemporaryFile() as report:
+    stream = libc.fopen(report.name.encode(), b"w")
     libc.malloc_info(0, stream)
     libc.fclose(stream)
-    print(len(re.findall(b"<heap nr", told.read())))
+    print(len(re.findall(b"<heap nr", report.read())))
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has no such heaps")
-def test_threads_share_two_heaps() -> None:
-    """With one each, streams of pictures made a server grow by 7 % in twenty minutes."""
-    heaps = []
-    for how in ("limited", "as glibc likes"):
-        counting = (sys.executable, "-c", COUNT, how)
-        heaps.append(int(subprocess.run(counting, capture_output=True, check=True).stdout))
-    assert heaps[0] <= 2 < heaps[1]
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_limit_heaps_makes_eight_threads_share_two_arenas() -> None:
+    arenas = []
+    for mode in ("limited", "default"):
+        command = (sys.executable, "-c", COUNT, mode)
+        arenas.append(int(subprocess.run(command, capture_output=True, check=True).stdout))
+    assert arenas[0] <= 2 < arenas[1]

@@ -1,4 +1,4 @@
-"""What GPUs do with the network, done by a CPU: bound memory, several copies, float16."""
+"""GPU code paths run on a CPU: bound memory, several copies, float16."""
 
 import ctypes
 import shutil
@@ -18,7 +18,7 @@ from model.lifting.model_files import read_model
 from model.runtime.devices import CPU, Device
 from model.runtime.host_memory import HostBuffer
 from model.runtime.precision import in_float16
-from model.runtime.sessions import Bound, Copies, Halves, SessionSettings
+from model.runtime.sessions import BoundSession, Copies, Halves, SessionSettings
 
 CUDA_RUNTIME = """
 #include <stddef.h>
@@ -40,13 +40,13 @@ def lifter(weights_file: Path) -> Lifter:
 
 @pytest.fixture(scope="module")
 def on_two(lifter: Lifter, weights_file: Path) -> Lifter:
-    """As on two GPUs: two copies, each bound, each for one thread at a time; the CPU computes."""
+    """As on two GPUs, but computed by the CPU: two bound copies, each for one thread at a time."""
 
-    def bound(half: onnx.ModelProto, rows: int) -> Bound:
+    def bound(half: onnx.ModelProto, rows: int) -> BoundSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         session = onnxruntime.InferenceSession(half.SerializeToString(), options)
-        return Bound(session, CPU, rows)
+        return BoundSession(session, CPU, rows)
 
     spatial, temporal = halves(*read_model(weights_file), CPU)
     copies = [Halves(bound(spatial, 1), bound(temporal, lifter.frames)) for _ in range(2)]
@@ -54,10 +54,9 @@ def on_two(lifter: Lifter, weights_file: Path) -> Lifter:
 
 
 @pytest.mark.parametrize("options", [LiftOptions(), LiftOptions("dense", flip=True)])
-def test_bound_is_unbound(
+def test_bound_session_equals_shared_session_for_varying_pass_sizes(
     lifter: Lifter, on_two: Lifter, real_result: VideoResult, options: LiftOptions
 ) -> None:
-    """Bit by bit, whatever the sizes of the passes were before."""
     for person in real_result.people:
         for frames in (75, 3, 40):
             keypoints = replace(
@@ -70,36 +69,36 @@ def test_bound_is_unbound(
     on_two.warm()
 
 
-def test_many_threads_share_the_copies(
+def test_copies_shared_by_more_threads_give_equal_poses(
     lifter: Lifter, on_two: Lifter, real_result: VideoResult
 ) -> None:
     people = [person.keypoints for person in real_result.people] * 2
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(on_two.lift, people))
-    for one, other in zip(found, map(lifter.lift, people), strict=True):
-        np.testing.assert_array_equal(one.xyz, other.xyz)
+        poses = list(threads.map(on_two.lift, people))
+    for actual, expected in zip(poses, map(lifter.lift, people), strict=True):
+        np.testing.assert_array_equal(actual.xyz, expected.xyz)
 
 
-def test_each_gpu_gets_its_turn() -> None:
+def test_longest_idle_copy_is_acquired_first() -> None:
     copies = Copies([Halves(name, name) for name in "abc"], exclusive=True)  # type: ignore[arg-type]
-    lent = []
+    order = []
     for _ in range(4):
-        with copies.lent() as halves:
-            lent.append(halves.spatial)
-    with copies.lent() as one, copies.lent() as other, copies.lent() as third:
-        lent += [one.spatial, other.spatial, third.spatial]
-    assert lent == list("abcabca")
+        with copies.acquire() as halves:
+            order.append(halves.spatial)
+    with copies.acquire() as first, copies.acquire() as second, copies.acquire() as third:
+        order += [first.spatial, second.spatial, third.spatial]
+    assert order == list("abcabca")
 
 
-def test_a_copy_whose_run_fails_is_lent_again() -> None:
+def test_copy_is_released_after_a_failed_run() -> None:
     copies = Copies([Halves("a", "a")], exclusive=True)  # type: ignore[arg-type]
-    with pytest.raises(RuntimeError), copies.lent():
+    with pytest.raises(RuntimeError), copies.acquire():
         raise RuntimeError("the GPU is gone")
-    with copies.lent() as halves:
+    with copies.acquire() as halves:
         assert halves.spatial == "a"
 
 
-def test_what_a_gpu_copies_is_pinned_and_let_go(
+def test_host_buffer_is_pinned_and_unpinned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not (compiler := shutil.which("cc")):
@@ -120,35 +119,35 @@ def test_what_a_gpu_copies_is_pinned_and_let_go(
     assert registered.value == 0
 
 
-def test_float16_is_within_a_millimetre(
+def test_float16_poses_are_within_one_millimetre(
     lifter: Lifter, weights_file: Path, real_result: VideoResult
 ) -> None:
     half = Lifter.load(weights_file, precision="float16")
     assert (half.info.precision, lifter.info.precision) == ("float16", "float32")
     for options in (LiftOptions(), LiftOptions("dense")):
         for person in real_result.people:
-            found, exact = (one.lift(person.keypoints, options).xyz for one in (half, lifter))
-            np.testing.assert_allclose(found, exact, atol=1e-3)
-            assert np.abs(found - exact).max() > 0
+            rounded, exact = (m.lift(person.keypoints, options).xyz for m in (half, lifter))
+            np.testing.assert_allclose(rounded, exact, atol=1e-3)
+            assert np.abs(rounded - exact).max() > 0
 
 
-def test_float16_computes_the_products_in_float16(weights_file: Path) -> None:
+def test_float16_applies_to_products_and_not_to_norms_and_softmax(weights_file: Path) -> None:
     for half in halves(*read_model(weights_file), Device("cuda")):
         graph = onnx.shape_inference.infer_shapes(in_float16(half), strict_mode=False).graph
         types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
-        found = {node.op_type: types.get(node.output[0]) for node in graph.node}
-        assert found["MatMul"] == found["Gelu"] == onnx.TensorProto.FLOAT16
-        assert found["LayerNormalization"] == found["Softmax"] == onnx.TensorProto.FLOAT
+        by_op = {node.op_type: types.get(node.output[0]) for node in graph.node}
+        assert by_op["MatMul"] == by_op["Gelu"] == onnx.TensorProto.FLOAT16
+        assert by_op["LayerNormalization"] == by_op["Softmax"] == onnx.TensorProto.FLOAT
         for value in (*graph.input, *graph.output):
             assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
 
 
-def test_no_such_precision(weights_file: Path) -> None:
+def test_unknown_precision_is_rejected(weights_file: Path) -> None:
     with pytest.raises(InvalidInput, match="precision is float32 or float16, got 'int4'"):
         Lifter.load(weights_file, precision="int4")
 
 
-def test_what_gpus_are_told(weights_file: Path, tmp_path: Path) -> None:
+def test_provider_options_of_cuda_and_tensorrt(weights_file: Path, tmp_path: Path) -> None:
     spatial_half, temporal_half = halves(*read_model(weights_file), Device("cuda"))
     settings = SessionSettings(1, 216, True, GpuOptions(memory_mb=512, engine_cache=tmp_path))
     assert settings.provider_options(spatial_half, CPU, 1) == {}
@@ -160,6 +159,6 @@ def test_what_gpus_are_told(weights_file: Path, tmp_path: Path) -> None:
     temporal = settings.provider_options(temporal_half, Device("tensorrt"), 27)
     assert temporal["trt_profile_min_shapes"] == "frame_features:27x272"
     assert temporal["trt_profile_max_shapes"] == "frame_features:216x272"
-    folders = {one["trt_engine_cache_path"] for one in (spatial, temporal)}
+    folders = {options["trt_engine_cache_path"] for options in (spatial, temporal)}
     assert sorted(folders) == sorted(map(str, tmp_path.iterdir()))
     assert len(folders) == 2

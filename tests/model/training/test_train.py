@@ -52,7 +52,7 @@ def test_resumed_is_uninterrupted(recordings_file: Path, tmp_path: Path) -> None
     second = trainer(320)
     second.resume(tmp_path / "run.pt")
     assert before + losses(second, recordings_file, 7) == whole
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_sigterm_saves_and_ends(recordings_file: Path, tmp_path: Path) -> None:

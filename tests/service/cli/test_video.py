@@ -21,7 +21,7 @@ import pytest
 from model import InvalidInput, TooLarge, VideoResult, read_npz
 from paths import CLIPS, ROOT
 from service.cli import batch, main
-from service.cli.sources import Source, download, sources
+from service.cli.sources import Source, download_video, sources
 from service.cli.targets import targets
 
 ONE = CLIPS / "one_person.mp4"
@@ -250,7 +250,7 @@ def test_a_url_is_downloaded_and_lifted(found: VideoResult, tmp_path: Path) -> N
 def test_what_a_url_may_answer(tmp_path: Path) -> None:
     path, told = tmp_path / "video", []
     with hosted(CLIPS) as url:
-        download(f"{url}/one_person.mp4", path, 10**6, lambda *now: told.append(now))
+        download_video(f"{url}/one_person.mp4", path, 10**6, lambda *now: told.append(now))
         size = ONE.stat().st_size
         assert path.read_bytes() == ONE.read_bytes()
         assert told[-1] == ("downloading", size, size)
@@ -262,7 +262,7 @@ def test_what_a_url_may_answer(tmp_path: Path) -> None:
             ("http://[/a.mp4", 10**6, InvalidInput, "a.mp4: "),
         ]:
             with pytest.raises(error, match=message):
-                download(address, path, limit, lambda *_: None)
+                download_video(address, path, limit, lambda *_: None)
 
 
 def test_an_interruption_leaves_nothing_half_written(tmp_path: Path) -> None:

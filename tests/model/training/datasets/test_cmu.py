@@ -118,7 +118,7 @@ def test_a_folder_becomes_recordings(
     np.testing.assert_allclose(stored[0], _joints("02_01.amc")[0], atol=0.00013)
     halfway = (_joints("02_01.amc")[2] * 0.6) + (_joints("02_01.amc")[3] * 0.4)
     np.testing.assert_allclose(stored[1], halfway, atol=0.00013)
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_actions_and_people_kept_for_validation(originals: Path, tmp_path: Path) -> None:
