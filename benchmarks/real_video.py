@@ -86,7 +86,7 @@ def watch(clip: Path, model: str) -> tuple[list[Seen], tuple[int, int], float, f
     library = mediapipe._load_mediapipe()
     follower = PeopleFollower(
         search=mediapipe._Landmarker(library, bundle, "IMAGE", MAX_PEOPLE),
-        open_look=lambda: WorldLook(library, bundle, "VIDEO", 1),
+        open_landmarker=lambda: WorldLook(library, bundle, "VIDEO", 1),
         max_people=MAX_PEOPLE,
     )
     seen: dict[int, Seen] = {}
@@ -98,9 +98,9 @@ def watch(clip: Path, model: str) -> tuple[list[Seen], tuple[int, int], float, f
             people = follower.detect(frame.image, round(frame.time_s * 1000))
             spent_s.append(time.perf_counter() - start_s)
             worlds = {
-                id(one.person): one.look.world
+                id(one.person): one.landmarker.world
                 for one in follower._followed
-                if isinstance(one.look, WorldLook)
+                if isinstance(one.landmarker, WorldLook)
             }
             for number, person in tracker.update(people):
                 one = seen.setdefault(number, Seen())

@@ -1,7 +1,7 @@
 """poselift: video or 2D keypoints in, 3D human poses out. The public names, in the order data
 meets them."""
 
-from model.detectors.downloads import cache_folder
+from model.detectors.downloads import download
 from model.detectors.installed import check_detector, installed_detectors
 from model.detectors.names import DETECTORS, DetectorName, read_name
 from model.detectors.opening import Detector, open_detector
@@ -17,7 +17,7 @@ from model.errors import (
     UnknownName,
     UnreadableVideo,
 )
-from model.files import written_whole
+from model.files import cache_folder, written_whole
 from model.formats.keypoint_files import (
     FiledKeypoints,
     Given,
@@ -177,6 +177,7 @@ __all__ = [
     "check_causal",
     "check_detector",
     "container_of",
+    "download",
     "find_devices",
     "focal_or_assumed",
     "give_memory_back",

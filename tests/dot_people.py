@@ -1,5 +1,5 @@
-"""People made of 17 coloured dots, and small networks that find them by colour: what is drawn is
-known to the pixel, and the networks compute it from the picture, as real ones do."""
+"""Synthetic people of 17 coloured dots at known pixels, and small networks that find the dots by
+colour."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-Picture = NDArray[np.uint8]
-Float32 = NDArray[np.float32]
+from model.keypoints.sequences import Float32, Image
 
 JOINTS = 17
 GREY = 128.0
@@ -21,8 +20,8 @@ SPREAD = np.array([58.395, 57.12, 57.375])
 
 
 def colours(joints: int = JOINTS) -> Float32:
-    """Directions (joints, 3) from grey, RGB: two rings, away from black and white, so that the
-    edge of a picture looks like none of them."""
+    """RGB directions (joints, 3) from grey: two rings, away from black and white, so that none
+    matches the edge of an image."""
     ring = (joints + 1) // 2
     turn = 2 * np.pi * (np.arange(joints) % ring + np.arange(joints) // ring / 2) / ring
     height = np.where(np.arange(joints) < ring, 0.42, -0.42)
@@ -31,25 +30,25 @@ def colours(joints: int = JOINTS) -> Float32:
     return np.float32(height[:, None] * bright + np.sqrt(1 - height**2)[:, None] * around)
 
 
-def bell(away_px: Float32) -> Float32:
-    return np.exp(-(away_px**2) / (2 * DOT_PX**2))
+def bell(distance_px: Float32) -> Float32:
+    return np.exp(-(distance_px**2) / (2 * DOT_PX**2))
 
 
-def draw(people: Sequence[Float32], size: tuple[int, int]) -> Picture:
-    """A grey picture with each person's dots (17, 2) px."""
-    picture = np.full((size[1], size[0], 3), GREY)
+def draw(people: Sequence[Float32], size: tuple[int, int]) -> Image:
+    """A grey image with each person's dots (17, 2) px."""
+    image = np.full((size[1], size[0], 3), GREY)
     x, y = np.arange(size[0]), np.arange(size[1])
     for joints in people:
         for (px, py), colour in zip(joints, colours(len(joints)), strict=True):
             columns, rows = (np.flatnonzero(abs(line - at) < 20) for line, at in ((x, px), (y, py)))
             across, down = (bell(line - at) for line, at in ((columns, px), (rows, py)))
             patch = np.ix_(rows, columns)
-            picture[patch] += (down[:, None] * across)[..., None] * SWING * colour
-    return np.clip(picture.round(), 0, 255).astype(np.uint8)
+            image[patch] += (down[:, None] * across)[..., None] * SWING * colour
+    return np.clip(image.round(), 0, 255).astype(np.uint8)
 
 
 def standing(x: float, y: float, size: float) -> Float32:
-    """COCO-17 joints of someone about `size` px tall whose middle stands at (x, y)."""
+    """COCO-17 joints of a person about `size` px tall, centred at (x, y)."""
     shape = [(0, -42), (7, -50), (-7, -50), (15, -43), (-15, -43), (15, -30), (-15, -30)]
     shape += [(24, -12), (-24, -12), (28, 6), (-28, 6), (10, 4), (-10, 4)]
     shape += [(12, 28), (-12, 28), (14, 50), (-14, 50)]
@@ -63,8 +62,8 @@ def box_around(joints: Float32, margin_px: float = 8) -> Float32:
 def simcc_network(
     path: Path, *, size: tuple[int, int] = (96, 128), joints: int = JOINTS, batch: str | int = "n"
 ) -> Path:
-    """RTMPose's shape: each joint's two curves say how near to its colour, 1 at it and 0 at grey,
-    a column or row comes."""
+    """Outputs as RTMPose: each joint's two curves are the similarity of a column or row to its
+    colour, 1 at the colour and 0 at grey."""
     shades = (GREY + SWING * colours(joints)) / SWING
     constants: dict[str, NDArray[np.generic]] = {
         "spread": np.float32(SPREAD / SWING)[:, None, None],
@@ -92,8 +91,8 @@ def simcc_network(
     return _saved(path, nodes, constants, [batch, 3, size[1], size[0]], outputs)
 
 
-def answering(path: Path, size: tuple[int, int], **outputs: NDArray[np.generic]) -> Path:
-    """A network that answers the same whatever it sees."""
+def constant_network(path: Path, size: tuple[int, int], **outputs: NDArray[np.generic]) -> Path:
+    """A network whose outputs do not depend on its input."""
     nodes, constants = [], dict(outputs)
     for name in outputs:
         constants[f"{name}_value"] = constants.pop(name)
@@ -102,9 +101,9 @@ def answering(path: Path, size: tuple[int, int], **outputs: NDArray[np.generic])
     return _saved(path, nodes, constants, [1, 3, size[1], size[0]], shapes)
 
 
-def seeing(path: Path, size: tuple[int, int]) -> Path:
-    """A box finder's shape: one box, whose left, top, right are the three channels' means; its
-    bottom is 1000, its score 0.9."""
+def mean_box_network(path: Path, size: tuple[int, int]) -> Path:
+    """Outputs as a box detector: one box, its left, top and right the means of the three channels,
+    its bottom 1000, its score 0.9."""
     constants = {"rest": np.float32([[[1000, 0.9]]]), "labels_value": np.zeros((1, 1), np.int64)}
     constants["across"] = np.array([2, 3])
     constants["shape"] = np.array([1, 1, 3])
@@ -122,14 +121,14 @@ def _saved(
     path: Path,
     nodes: list[onnx.NodeProto],
     constants: dict[str, NDArray[np.generic]],
-    read: list[str | int],
+    input_shape: list[str | int],
     outputs: dict[str, list[str | int]],
 ) -> Path:
     types = {name: TensorProto.INT64 if name == "labels" else TensorProto.FLOAT for name in outputs}
     graph = helper.make_graph(
         nodes,
         "dots",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, read)],
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, input_shape)],
         [helper.make_tensor_value_info(n, types[n], shape) for n, shape in outputs.items()],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )

@@ -1,4 +1,4 @@
-"""Who finds the people for a network that looks at one person at a time."""
+"""Person boxes for top-down networks, which read one person at a time."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -8,37 +8,37 @@ import numpy as np
 
 from model.detectors.mediapipe.landmarker import MediaPipeDetector
 from model.detectors.names import DetectorName
-from model.detectors.network import PictureNetwork, open_network
+from model.detectors.network import ImageNetwork, open_network
 from model.detectors.published import BOX_MODELS, network_file
-from model.detectors.view import Picture, View
+from model.detectors.view import View
 from model.errors import DetectorUnavailable, InvalidInput
-from model.keypoints.sequences import Float32
+from model.keypoints.sequences import Float32, Image
 
 MIN_SCORE = 0.3
 MAX_OVERLAP = 0.65
-"""Of two boxes that share more of their union than this, the surer one is kept."""
+"""Of two boxes with a higher intersection over union, the one with the higher score is kept."""
 _STRIDES = (8, 16, 32)
 _BGR_MEAN = np.array([103.53, 116.28, 123.675], np.float32)
 _BGR_SPREAD = np.array([57.375, 57.12, 58.395], np.float32)
 
 
-class BoxFinder(Protocol):
-    """Finds people: boxes (n, 4) of left, top, right, bottom px, the surest first; nobody is none
-    at all. `follows` says whether a person may be looked for where they were a moment ago."""
+class BoxDetector(Protocol):
+    """Detects boxes (n, 4) of people: left, top, right, bottom px, highest score first; n may be 0.
+    `follows`: whether the next frame may reuse the person's last place instead of a new search."""
 
     @property
     def follows(self) -> bool: ...
 
-    def find(self, image: Picture, time_s: float) -> Float32: ...
+    def find(self, image: Image, time_s: float) -> Float32: ...
     def close(self) -> None: ...
 
 
 class WholeImage:
-    """Takes the whole picture for one person, because it was told to."""
+    """The whole image as one person's box."""
 
     follows = False
 
-    def find(self, image: Picture, time_s: float) -> Float32:
+    def find(self, image: Image, time_s: float) -> Float32:
         height, width = image.shape[:2]
         return np.array([[0, 0, width, height]], np.float32)
 
@@ -46,14 +46,14 @@ class WholeImage:
 
 
 class MediaPipeBoxes:
-    """Boxes around the people whom the embedded detector sees."""
+    """Boxes of the people that MediaPipe detects."""
 
     follows = True
 
     def __init__(self, max_people: int):
         self._detector = MediaPipeDetector(max_people)
 
-    def find(self, image: Picture, time_s: float) -> Float32:
+    def find(self, image: Image, time_s: float) -> Float32:
         boxes = [np.concatenate(person.box()) for person in self._detector.detect(image, time_s)]
         return np.array(boxes, np.float32).reshape(-1, 4)
 
@@ -62,12 +62,12 @@ class MediaPipeBoxes:
 
 
 class NetworkBoxes:
-    """A YOLOX or RTMDet network as OpenMMLab exports them (boxes (1, n, 5) with a score, and labels
-    (1, n), 0 for a person), or a YOLOX as its authors do (1, n, 5 + classes), not yet decoded."""
+    """A YOLOX or RTMDet network exported by OpenMMLab (boxes (1, n, 5) with a score, and labels
+    (1, n), 0: person), or a YOLOX exported by its authors ((1, n, 5 + classes), not decoded)."""
 
     follows = True
 
-    def __init__(self, network: PictureNetwork, *, normalised: bool):
+    def __init__(self, network: ImageNetwork, *, normalised: bool):
         self._network = network
         self._mean = _BGR_MEAN if normalised else np.zeros(3, np.float32)
         self._spread = _BGR_SPREAD if normalised else np.ones(3, np.float32)
@@ -79,7 +79,7 @@ class NetworkBoxes:
                 f"got {shapes}"
             )
 
-    def find(self, image: Picture, time_s: float) -> Float32:
+    def find(self, image: Image, time_s: float) -> Float32:
         view = View.letterbox(image, self._network.input_size)
         bgr = view.cut(image)[..., ::-1]
         outputs = [output[0] for output in self._network.run([bgr], self._mean, self._spread)]
@@ -94,9 +94,9 @@ class NetworkBoxes:
 
 
 def decode_yolox(rows: Float32, size: tuple[int, int]) -> tuple[Float32, Float32]:
-    """Rows (n, 5 + classes) of a YOLOX network -> boxes (n, 4) px of its input, and how sure they
-    are people (n,): box middles in cells from their own cell, sides as logarithms of cells, the
-    object's score, the classes' scores, person first (Ge et al., YOLOX, 2021)."""
+    """Rows (n, 5 + classes) of a YOLOX network -> boxes (n, 4) px of its input and person scores
+    (n,). A row: box centre relative to its cell, in cells; log of the sides in cells; object
+    score; class scores, person first (Ge et al., YOLOX, 2021)."""
     cells, steps = [], []
     for stride in _STRIDES:
         columns, lines = size[0] // stride, size[1] // stride
@@ -105,16 +105,16 @@ def decode_yolox(rows: Float32, size: tuple[int, int]) -> tuple[Float32, Float32
         steps.append(np.full((len(grid), 1), stride))
     cell, step = np.concatenate(cells), np.concatenate(steps)
     if len(cell) != len(rows):
-        raise DetectorUnavailable(f"expected {len(cell)} rows of a YOLOX network, got {len(rows)}")
-    middle = (rows[:, :2] + cell) * step
+        raise DetectorUnavailable(f"a YOLOX network must have {len(cell)} rows, got {len(rows)}")
+    centre = (rows[:, :2] + cell) * step
     half = np.exp(rows[:, 2:4]) * step / 2
-    boxes = np.concatenate([middle - half, middle + half], axis=1).astype(np.float32)
+    boxes = np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
     return boxes, rows[:, 4] * rows[:, 5]
 
 
 def suppress(boxes: Float32, scores: Float32) -> list[int]:
-    """Which boxes (n, 4) are people: the surest first, without doubles, without what is not finite
-    or too unsure."""
+    """Non-maximum suppression: indices of the boxes (n, 4) to keep, highest score first, without
+    low scores and values that are not finite."""
     usable = np.flatnonzero(np.isfinite(boxes).all(axis=1) & np.isfinite(scores))
     corners, sides = boxes[usable, :2], boxes[usable, 2:] - boxes[usable, :2]
     rectangles = np.concatenate([corners, sides], axis=1).tolist()
@@ -122,21 +122,23 @@ def suppress(boxes: Float32, scores: Float32) -> list[int]:
     return [int(usable[index]) for index in kept]
 
 
-def open_boxes(asked: DetectorName, max_people: int, device: str) -> BoxFinder:
-    """What `boxes=` names: mediapipe (also where nothing is said), whole-image, a known model, or
-    yolox:FILE or rtmdet:FILE. Raises InvalidInput, DetectorUnavailable, DeviceUnavailable."""
-    named: dict[str, Callable[[], BoxFinder]] = {
+def open_boxes(name: DetectorName, max_people: int, device: str) -> BoxDetector:
+    """The box detector of `boxes=`: mediapipe (the default), whole-image, a known model, yolox:FILE
+    or rtmdet:FILE. Raises InvalidInput, DetectorUnavailable, DeviceUnavailable."""
+    builtin: dict[str, Callable[[], BoxDetector]] = {
         "": lambda: MediaPipeBoxes(max_people),
         "mediapipe": lambda: MediaPipeBoxes(max_people),
         "whole-image": WholeImage,
     }
-    if asked.boxes in named:
-        return named[asked.boxes]()
-    family, _, model = asked.boxes.partition(":")
-    if asked.boxes in BOX_MODELS:
-        family, model = "yolox", asked.boxes
+    if name.boxes in builtin:
+        return builtin[name.boxes]()
+    family, _, model = name.boxes.partition(":")
+    if name.boxes in BOX_MODELS:
+        family, model = "yolox", name.boxes
     if family not in ("yolox", "rtmdet"):
-        known = ", ".join([*filter(None, named), *BOX_MODELS, "yolox:FILE", "rtmdet:FILE"])
-        raise InvalidInput(f"boxes={asked.boxes[:80]} is none of {known}", ("detector",))
+        known = ", ".join([*filter(None, builtin), *BOX_MODELS, "yolox:FILE", "rtmdet:FILE"])
+        raise InvalidInput(
+            f"unknown boxes={name.boxes[:80]}; expected one of {known}", ("detector",)
+        )
     network = open_network(network_file(model, BOX_MODELS), device)
     return NetworkBoxes(network, normalised=family == "rtmdet")

@@ -140,12 +140,14 @@ def _download_checked(url: str, path: Path, sha256: str) -> None:
 def _download_with_retries(url: str, part: Path) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return download(url, part, MAX_BYTES)
+            download(url, part, MAX_BYTES)
+            return
         except (httpx.HTTPError, httpx.InvalidURL, TooLarge) as error:
             if attempt == ATTEMPTS or not _is_temporary(error):
+                reason = str(error) or type(error).__name__
                 raise DetectorUnavailable(
-                    f"{url} could not be downloaded ({str(error) or type(error).__name__}); try again "
-                    "to resume, or download it elsewhere and give the file instead of the URL"
+                    f"{url} could not be downloaded ({reason}); try again to resume, or download "
+                    "it elsewhere and give the file instead of the URL"
                 ) from error
 
 

@@ -1,9 +1,9 @@
-"""Looking closely at people: each found once, then followed in a square of their own.
+"""Following people with single-person landmarkers, each in a square crop around the person.
 
-Single-person landmarkers are made for a person who fills the picture; in a wide view they miss
-people who stand farther away, lose them, and take left for right. So the whole picture is searched
-now and then only, also in overlapping squares for those who are small in it; everybody found gets
-a square around them, and a landmarker of their own that follows them there from frame to frame.
+Landmarkers are trained on people who fill the image; in a wide view they miss or lose distant
+people and confuse left and right. So the whole image, and overlapping squares of it for people who
+are small, are searched only now and then. Each person found gets a square and a landmarker of
+their own, which follows them from frame to frame.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,45 +13,42 @@ from math import ceil
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.detectors.person import Person, distance, is_same
-from model.keypoints.sequences import Float32
-
-Picture = NDArray[np.uint8]
+from model.keypoints.sequences import Float32, Image
 
 SEARCH_EVERY_S = 0.3
 LOST_AFTER_S = 0.5
 SQUARE_SIZES = 1.6
 """Side of a person's square, in body sizes."""
-OFF_MIDDLE = 0.1
-"""The square stays where it is until the person is this share of its side off its middle, because a
-landmarker that follows someone expects a picture that does not move."""
+OFF_CENTRE = 0.1
+"""The square moves once the person is this share of its side off its centre: landmarkers expect a
+still camera."""
 GROWTH = 1.25
-"""Or until the person's size has changed by this factor."""
+"""Or once the person's size has changed by this factor."""
 SIZE_SMOOTHING = 0.2
 MIN_SIDE_PX = 64
 MAX_CUT_PX = 4096
-"""A larger square is thinned out: landmarkers see 224 px of it, and from 2 GB on they crash."""
-DOUBLE_DISTANCE = 0.2
-"""Two who are nearer to each other than this, in body sizes, follow the same person."""
+"""Larger squares are subsampled: landmarkers read 224 px, and crash from 2 GB."""
+DUPLICATE_DISTANCE = 0.2
+"""Two landmarkers closer than this, in body sizes, follow the same person."""
 WIDE = 1.2
-"""Pictures longer than this in one direction are also searched in squares."""
+"""Images of a higher aspect ratio are also searched in squares."""
 MAX_SQUARES = 16
-"""A picture 1500 px wide and 1 px high would have 3000."""
+"""An image 1500 px wide and 1 px high would have 3000."""
 
 
-class Look(Protocol):
-    """Finds people in a square picture, px of that picture; time runs forward."""
+class Landmarker(Protocol):
+    """Detects people in a square image, px of that image, at rising times."""
 
-    def __call__(self, picture: Picture, time_ms: int) -> list[Person]: ...
+    def __call__(self, image: Image, time_ms: int) -> list[Person]: ...
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
 class Square:
-    """A square part of a picture, px; it may reach beyond it, where all is black. Of a large one
-    every `step`-th row and column is cut."""
+    """A square part of an image, px, black where it extends beyond the image. Of a large square,
+    only every `step`-th row and column is cut."""
 
     left: int
     top: int
@@ -71,7 +68,7 @@ class Square:
     def step(self) -> int:
         return ceil(self.side / MAX_CUT_PX)
 
-    def cut(self, image: Picture) -> Picture:
+    def cut(self, image: Image) -> Image:
         side = ceil(self.side / self.step)
         part = np.zeros((side, side, 3), np.uint8)
         rows, rows_there = self._inside(self.top, image.shape[0])
@@ -80,21 +77,20 @@ class Square:
         return part
 
     def to_image(self, person: Person) -> Person:
-        """From px of what was cut."""
+        """From px of the cut to px of the image."""
         corner = np.array([self.left, self.top], np.float32)
         return Person(person.xy * np.float32(self.step) + corner, person.score)
 
     def _inside(self, start: int, size: int) -> tuple[slice, slice]:
-        """Which of a picture's `size` rows or columns are in it, and where they lie in the cut."""
+        """Which of the image's `size` rows or columns are inside, and their place in the cut."""
         first = max(0, ceil(-start / self.step))
         begin = start + first * self.step
-        taken = range(begin, max(begin, min(size, start + self.side)), self.step)
-        return slice(taken.start, taken.stop, taken.step), slice(first, first + len(taken))
+        lines = range(begin, max(begin, min(size, start + self.side)), self.step)
+        return slice(lines.start, lines.stop, lines.step), slice(first, first + len(lines))
 
 
 def search_squares(width: int, height: int) -> list[Square]:
-    """The whole picture, then, if it is wide or tall, squares across it that overlap by half,
-    at most 16."""
+    """The whole image and, if it is wide or tall, up to 16 squares that overlap by half."""
     short, long = sorted((width, height))
     whole = Square((width - long) // 2, (height - long) // 2, long)
     if long < WIDE * short:
@@ -107,26 +103,28 @@ def search_squares(width: int, height: int) -> list[Square]:
 
 
 class PeopleFollower:
-    """Finds people and follows each closely; one for each video or stream.
+    """Finds people and follows each in a square; one per video or stream.
 
-    `search` finds up to `max_people` in a square that it has never seen before; `open_look` gives
-    a new landmarker that follows one person.
+    `search` detects up to `max_people` in unrelated images; `open_landmarker` returns a new
+    landmarker that follows one person.
     """
 
-    def __init__(self, search: Look, open_look: Callable[[], Look], max_people: int):
+    def __init__(
+        self, search: Landmarker, open_landmarker: Callable[[], Landmarker], max_people: int
+    ):
         self._search = search
-        self._open_look = open_look
+        self._open_landmarker = open_landmarker
         self._max_people = max_people
         self._followed: list[_Followed] = []
-        self._spare: list[Look] = []
+        self._spare: list[Landmarker] = []
         self._squares: Iterator[Square] | None = None
         self._next_search_ms = 0
 
-    def detect(self, image: Picture, time_ms: int) -> list[Person]:
-        """The people in the next picture (H, W, 3)."""
+    def detect(self, image: Image, time_ms: int) -> list[Person]:
+        """The people in the next image (H, W, 3)."""
         self._drop([f for f in self._followed if time_ms - f.seen_ms > LOST_AFTER_S * 1000])
-        seen = [followed for followed in self._followed if followed.see(image, time_ms)]
-        seen = self._without_doubles(seen)
+        seen = [followed for followed in self._followed if followed.update(image, time_ms)]
+        seen = self._without_duplicates(seen)
         if len(seen) < self._max_people and (time_ms >= self._next_search_ms or not seen):
             seen += self._find_more(image, time_ms, seen)
             self._next_search_ms = time_ms + round(SEARCH_EVERY_S * 1000)
@@ -134,33 +132,33 @@ class PeopleFollower:
 
     def close(self) -> None:
         self._drop(list(self._followed))
-        for look in (*self._spare, self._search):
-            look.close()
+        for landmarker in (*self._spare, self._search):
+            landmarker.close()
 
-    def _without_doubles(self, seen: list["_Followed"]) -> list["_Followed"]:
-        """Where two came to follow one person, the first keeps them."""
+    def _without_duplicates(self, seen: list["_Followed"]) -> list["_Followed"]:
+        """Of two that follow the same person, the first stays."""
         kept: list[_Followed] = []
         for followed in seen:
-            if all(distance(followed.person, k.person) > DOUBLE_DISTANCE for k in kept):
+            if all(distance(followed.person, k.person) > DUPLICATE_DISTANCE for k in kept):
                 kept.append(followed)
             else:
                 self._drop([followed])
         return kept
 
     def _find_more(
-        self, image: Picture, time_ms: int, seen: Sequence["_Followed"]
+        self, image: Image, time_ms: int, seen: Sequence["_Followed"]
     ) -> list["_Followed"]:
-        """Start to follow those whom a search finds beside the people seen."""
+        """Search for people other than those seen, and start following them."""
         new: list[_Followed] = []
-        for square in self._due(image):
-            for found in self._search(square.cut(image), time_ms):
+        for square in self._squares_to_search(image):
+            for person in self._search(square.cut(image), time_ms):
                 others = [followed.person for followed in (*seen, *new)]
                 if len(others) < self._max_people:
-                    new += self._start(square.to_image(found), others, image, time_ms)
+                    new += self._start(square.to_image(person), others, image, time_ms)
         return new
 
-    def _due(self, image: Picture) -> list[Square]:
-        """All squares on the first picture, then the whole picture and one more each time."""
+    def _squares_to_search(self, image: Image) -> list[Square]:
+        """All squares of the first image; of later ones the whole image and one more square."""
         squares = search_squares(image.shape[1], image.shape[0])
         if self._squares is None:
             self._squares = cycle(squares[1:])
@@ -168,58 +166,62 @@ class PeopleFollower:
         return [squares[0], *islice(self._squares, 1)]
 
     def _start(
-        self, found: Person, others: Sequence[Person], image: Picture, time_ms: int
+        self, person: Person, others: Sequence[Person], image: Image, time_ms: int
     ) -> list["_Followed"]:
-        """Follow someone found, if they are new and a closer look sees them, too."""
-        if any(is_same(found, other) for other in others):
+        """Follow a person who is new and whom a landmarker confirms in their square."""
+        if any(is_same(person, other) for other in others):
             return []
-        followed = _Followed(self._spare.pop() if self._spare else self._open_look(), found)
-        there = followed.see(image, time_ms)
-        if not there or any(is_same(followed.person, other) for other in others):
-            self._spare.append(followed.look)
+        landmarker = self._spare.pop() if self._spare else self._open_landmarker()
+        followed = _Followed(landmarker, person)
+        is_confirmed = followed.update(image, time_ms)
+        if not is_confirmed or any(is_same(followed.person, other) for other in others):
+            self._spare.append(landmarker)
             return []
-        self._make_room()
+        self._drop_longest_lost()
         self._followed.append(followed)
         return [followed]
 
-    def _make_room(self) -> None:
-        """Let go of who is lost for longest, when all places are taken."""
+    def _drop_longest_lost(self) -> None:
+        """Only at the limit of max_people."""
         if len(self._followed) == self._max_people:
             self._drop([min(self._followed, key=lambda followed: followed.seen_ms)])
 
-    def _drop(self, gone: Sequence["_Followed"]) -> None:
-        for followed in gone:
+    def _drop(self, lost: Sequence["_Followed"]) -> None:
+        for followed in lost:
             self._followed.remove(followed)
-            self._spare.append(followed.look)
+            self._spare.append(followed.landmarker)
 
 
 class _Followed:
-    """One person, and the square in which a landmarker of their own follows them."""
+    """One person, their landmarker and their square."""
 
-    def __init__(self, look: Look, person: Person):
-        self.look = look
+    def __init__(self, landmarker: Landmarker, person: Person):
+        self.landmarker = landmarker
         self.person = person
         self.seen_ms = 0
         self._size = person.size()
         self._square = Square.around(person, self._size)
 
-    def see(self, image: Picture, time_ms: int) -> bool:
-        """Look at the next picture; whether the person is in it."""
-        found = [self._square.to_image(p) for p in self.look(self._square.cut(image), time_ms)]
-        if not found or not _is_inside(found[0].middle(), image):
+    def update(self, image: Image, time_ms: int) -> bool:
+        """Follow to the next image; whether the person is in it."""
+        people = self.landmarker(self._square.cut(image), time_ms)
+        if not people:
             return False
-        self.person, self.seen_ms = found[0], time_ms
+        person = self._square.to_image(people[0])
+        if not _is_inside(person.middle(), image):
+            return False
+        self.person, self.seen_ms = person, time_ms
         self._size += SIZE_SMOOTHING * (self.person.size() - self._size)
         self._move()
         return True
 
     def _move(self) -> None:
-        wanted = Square.around(self.person, self._size)
-        off_px = np.abs(wanted.middle() - self._square.middle()).max()
-        growth = wanted.side / self._square.side
-        if off_px > OFF_MIDDLE * self._square.side or not 1 / GROWTH < growth < GROWTH:
-            self._square = wanted
+        square = Square.around(self.person, self._size)
+        off_px = np.abs(square.middle() - self._square.middle()).max()
+        growth = square.side / self._square.side
+        if off_px > OFF_CENTRE * self._square.side or not 1 / GROWTH < growth < GROWTH:
+            self._square = square
 
 
-def _is_inside(point: Float32, image: Picture) -> bool:
+def _is_inside(point: Float32, image: Image) -> bool:
     return bool((point >= 0).all() and (point < np.array(image.shape[1::-1])).all())

@@ -1,12 +1,12 @@
-"""A detector's name, as a setting or the command line gives it, taken apart.
+"""Parsing of detector names, as settings and the command line have them.
 
-    mediapipe[:heavy]             the larger of its two landmark models
-    rtmpose:MODEL                 a known model's short name, an ONNX file, or a URL
-    mmpose[:CONFIG[,CHECKPOINT]]  one of MMPose's own, or a config and checkpoint
-    class:PACKAGE.CLASS           a class of the user's, see Detector
+    mediapipe[:heavy]             heavy: the larger landmark model
+    rtmpose:MODEL                 a known model's short name, an ONNX file or a URL
+    mmpose[:CONFIG[,CHECKPOINT]]  a model of MMPose, or a config and a checkpoint
+    class:PACKAGE.CLASS           a class of the user, see Detector
 
-`,boxes=...` at the end says who finds the people for a top-down model, `,joints=...` which joint
-set a model answers in, where its file leaves that open.
+Options: `,boxes=...` is the box detector of a top-down model; `,joints=...` is the joint set of a
+model whose file does not define it.
 """
 
 import re
@@ -17,7 +17,7 @@ from model.errors import InvalidInput, UnknownName
 from model.keypoints.joint_sets import skeleton_named
 
 MEDIAPIPE_MODELS = ("heavy",)
-"""Beside the one inside its wheel."""
+"""In addition to the one in its wheel."""
 
 DETECTORS = (
     "mediapipe",
@@ -25,18 +25,17 @@ DETECTORS = (
     "mmpose",
     *(f"rtmpose:{name}" for name in POSE_MODELS),
 )
-"""The known names. They make no file or address of the asker's be opened, so that a stranger's
-request may hold them."""
+"""The known names. Safe in requests: none opens a file or URL chosen by the client."""
 
 _KIND_AND_REST = re.compile(r"([^:,]*)[:,]?(.*)", re.DOTALL)
 _OPTION = re.compile(r"(boxes|joints)=(.*)", re.DOTALL)
-_TAKES = {"mediapipe": 1, "rtmpose": 1, "mmpose": 2, "class": 1}
-"""How many parts may follow the kind."""
+_MAX_PARTS = {"mediapipe": 1, "rtmpose": 1, "mmpose": 2, "class": 1}
+"""After the kind, without options."""
 
 
 @dataclass(frozen=True)
 class DetectorName:
-    """The parts of a name; empty where nothing was said."""
+    """The parts of a name; empty if absent."""
 
     kind: str
     model: str = ""
@@ -46,29 +45,29 @@ class DetectorName:
 
 
 def read_name(name: str) -> DetectorName:
-    """Raises UnknownName or InvalidInput for a name that says nothing which could be opened; that
-    its files exist is seen when it is opened."""
+    """Parse a name. Raises UnknownName or InvalidInput if it is malformed; that its files exist is
+    checked on opening."""
     kind, rest = _KIND_AND_REST.findall(name)[0]
-    if kind not in _TAKES:
+    if kind not in _MAX_PARTS:
         raise UnknownName("detector", name, (*DETECTORS, "rtmpose:FILE", "mmpose:CONFIG"))
     parts = rest.split(",") if rest else []
     options = [match for part in parts if (match := _OPTION.fullmatch(part))]
-    given = [part for part in parts if not _OPTION.fullmatch(part)]
-    if len(given) > _TAKES[kind] or not all(given):
+    values = [part for part in parts if not _OPTION.fullmatch(part)]
+    if len(values) > _MAX_PARTS[kind] or not all(values):
         raise InvalidInput(f"detector {name[:80]!r}: {_expected(kind)}", ("detector",))
-    if kind == "mediapipe" and given and given[0] not in MEDIAPIPE_MODELS:
+    if kind == "mediapipe" and values and values[0] not in MEDIAPIPE_MODELS:
         raise InvalidInput(f"detector {name[:80]!r}: {_expected(kind)}", ("detector",))
-    if kind in ("rtmpose", "class") and not given:
+    if kind in ("rtmpose", "class") and not values:
         raise InvalidInput(f"detector {name!r} names no model: {_expected(kind)}", ("detector",))
-    return _checked(name, kind, given, {match[1]: match[2] for match in options})
+    return _checked(name, kind, values, {match[1]: match[2] for match in options})
 
 
-def _checked(name: str, kind: str, given: list[str], options: dict[str, str]) -> DetectorName:
+def _checked(name: str, kind: str, values: list[str], options: dict[str, str]) -> DetectorName:
     if kind in ("mediapipe", "class") and options:
         raise InvalidInput(f"detector {name[:80]!r}: {kind} takes no options", ("detector",))
     if options.get("joints"):
         skeleton_named(options["joints"])
-    return DetectorName(kind, *given, **options)
+    return DetectorName(kind, *values, **options)
 
 
 def _expected(kind: str) -> str:

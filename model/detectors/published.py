@@ -1,8 +1,7 @@
-"""Published ONNX models that are known by a short name, and the way from a name to a file.
+"""Published ONNX models with short names, and the file of a name.
 
-OpenMMLab publishes no checksums for these archives, so the first download's sha256 is kept and
-every later use is held against it. Where several independent users publish the same sha256, it
-stands here, and the first download is held against that.
+OpenMMLab publishes no checksums of its archives, so every later use is checked against the sha256
+of the first download. A sha256 listed here is published by several independent users.
 """
 
 import zipfile
@@ -10,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.detectors.downloads import cached_path, fetched
+from model.detectors.downloads import MAX_BYTES, cached_download, cached_path
 from model.errors import DetectorUnavailable, InvalidInput
 from model.files import written_whole
 
@@ -19,12 +18,10 @@ _RTMPOSE = f"{_OPENMMLAB}/rtmposev1/onnx_sdk"
 _RTMO = f"{_OPENMMLAB}/rtmo/onnx_sdk"
 _DWPOSE = "https://huggingface.co/yzd-v/DWPose/resolve/1a7144101628d69ee7a3768d1ee3a094070dc388"
 
-MAX_NETWORK_BYTES = 2 << 30
-
 
 @dataclass(frozen=True)
 class Published:
-    """Where a model is published; its sha256 where that is known."""
+    """URL of a model, and its sha256 if known."""
 
     url: str
     sha256: str = ""
@@ -66,21 +63,21 @@ BOX_MODELS: Mapping[str, Published] = {
 }
 
 
-def network_file(asked: str, known: Mapping[str, Published]) -> Path:
-    """The ONNX file that is meant by a short name, a URL (`#sha256=...` holds it to that), or a
-    path; an archive with one ONNX file in it counts as that file.
+def network_file(name: str, known: Mapping[str, Published]) -> Path:
+    """The ONNX file of a short name, a URL (`#sha256=...` checks its hash) or a path; a zip archive
+    must contain one ONNX file.
 
-    Raises InvalidInput where there is no such file, DetectorUnavailable where a download fails.
+    Raises InvalidInput if there is no such file, DetectorUnavailable if a download fails.
     """
-    if asked in known:
-        return _unpacked(fetched(known[asked].url, known[asked].sha256))
-    if asked.startswith(("https://", "http://")):
-        url, _, sha256 = asked.partition("#sha256=")
-        return _unpacked(fetched(url, sha256))
-    path = Path(asked).expanduser()
+    if name in known:
+        return _unpacked(cached_download(known[name].url, known[name].sha256))
+    if name.startswith(("https://", "http://")):
+        url, _, sha256 = name.partition("#sha256=")
+        return _unpacked(cached_download(url, sha256))
+    path = Path(name).expanduser()
     if not path.is_file():
         raise InvalidInput(
-            f"no such model file: {asked}; known by name: {', '.join(known)}", ("detector",)
+            f"no such model file: {name}; known names: {', '.join(known)}", ("detector",)
         )
     return _unpacked(path)
 
@@ -92,16 +89,15 @@ def _unpacked(path: Path) -> Path:
     if unpacked.exists() and unpacked.stat().st_mtime_ns >= path.stat().st_mtime_ns:
         return unpacked
     with zipfile.ZipFile(path) as archive:
-        inside = [entry for entry in archive.infolist() if entry.filename.endswith(".onnx")]
-        if len(inside) != 1 or inside[0].file_size > MAX_NETWORK_BYTES:
+        entries = [entry for entry in archive.infolist() if entry.filename.endswith(".onnx")]
+        if len(entries) != 1 or entries[0].file_size > MAX_BYTES:
             raise DetectorUnavailable(
-                f"{path.name}: expected an archive with one ONNX file, found {len(inside)}"
+                f"{path.name}: expected an archive with one ONNX file, found {len(entries)}"
             )
         with written_whole(unpacked) as part:
-            part.write_bytes(archive.read(inside[0]))
+            part.write_bytes(archive.read(entries[0]))
     return unpacked
 
 
-def is_here(model: Published) -> bool:
-    """Whether it was downloaded before."""
+def is_downloaded(model: Published) -> bool:
     return cached_path(model.url).exists()

@@ -24,8 +24,8 @@ Recipe = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Named joints, their parents (-1: none) and, for each joint of H36M-17, alternative recipes:
-    the first whose source joints are all seen is used. Raises InvalidInput."""
+    """Named joints, their parents (-1: none) and, for each joint of H36M-17, alternative recipes,
+    of which the first whose source joints are all seen is used. Raises InvalidInput."""
 
     name: str
     joints: tuple[str, ...]
@@ -35,7 +35,7 @@ class Skeleton:
     def __post_init__(self) -> None:
         if len(self.parents) != len(self.joints):
             raise InvalidInput(
-                f"skeleton {self.name}: expected {len(self.joints)} parents, got {len(self.parents)}"
+                f"{self.name}: expected {len(self.joints)} parents, got {len(self.parents)}"
             )
 
     def index(self, name: str) -> int:

@@ -25,7 +25,7 @@ def fold_halves(model: onnx.ModelProto) -> None:
     """Store weights that float16 represents exactly as float16, in place, each followed by a Cast
     that runtimes fold at load time.
 
-    Others stay float32, as do scalars: those are constants (a norm's epsilon, a scale), not weights.
+    Others stay float32, as do scalars, which are constants (a norm's epsilon, a scale).
     """
     graph, casts = model.graph, []
     for tensor in graph.initializer:

@@ -1,4 +1,4 @@
-"""Keypoints that leave their own path for a moment: found by Hampel's test, and put back on it.
+"""Outlier removal: keypoints that jump off their path are found by Hampel's test and replaced.
 
 Hampel, "The Influence Curve and Its Role in Robust Estimation", JASA 69, 1974; as a filter over
 time: Pearson, "Outliers in Process Modeling and Identification", IEEE Trans. CST 10, 2002.
@@ -7,26 +7,23 @@ time: Pearson, "Outliers in Process Modeling and Identification", IEEE Trans. CS
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from model.keypoints.sequences import Float32, KeypointSequence
+from model.keypoints.sequences import Bools, Float32, KeypointSequence
 
 WINDOW_S = 0.2
-"""Before and after together; a true movement there and back takes longer."""
+"""Total length; real movements there and back take longer."""
 THRESHOLD = 3.0
-"""How many standard deviations, told by the window's median, are too far."""
+"""In standard deviations, estimated from the window's median."""
 GAUSSIAN = 1.4826
-"""Standard deviation of a normal distribution for each unit of its median absolute deviation."""
+"""Standard deviation of a normal distribution / its median absolute deviation."""
 FLOOR = 0.02
-"""What is nearer to its path than this share of the body's height is no outlier."""
-
-Bool = NDArray[np.bool_]
+"""In body heights; keypoints closer to their path are never outliers."""
 
 
-def without_outliers(sequence: KeypointSequence) -> tuple[KeypointSequence, Bool]:
-    """One person's frames, without gaps, with each outlier at its window's median place, and which
-    (T, J) were outliers. The window is counted in frames in which the joint was seen."""
+def without_outliers(sequence: KeypointSequence) -> tuple[KeypointSequence, Bools]:
+    """Move each outlier to the median of its window -> the sequence and which (T, J) were outliers.
+    `sequence` has no gaps; a window counts frames in which the joint was seen."""
     seen = sequence.confidence > 0
     half = max(1, round(WINDOW_S * sequence.fps / 2))
     floor_px = FLOOR * _height_px(sequence.xy, seen)
@@ -40,9 +37,9 @@ def without_outliers(sequence: KeypointSequence) -> tuple[KeypointSequence, Bool
     return replace(sequence, xy=xy), outliers
 
 
-def hampel(points: Float32, half: int, floor: float) -> tuple[Float32, Bool]:
-    """Points (n, 2) -> the medians (n, 2) of each one and `half` on both sides, and which points
-    lie too far from theirs (n,); never one within `floor`."""
+def hampel(points: Float32, half: int, floor: float) -> tuple[Float32, Bools]:
+    """Points (n, 2) -> medians (n, 2) over each point and `half` neighbours per side, and which
+    points (n,) are too far from theirs, at least `floor`."""
     size = 2 * half + 1
     path = median_filter(points, (size, 1), mode="nearest")
     away = np.linalg.norm(points - path, axis=-1)
@@ -50,8 +47,8 @@ def hampel(points: Float32, half: int, floor: float) -> tuple[Float32, Bool]:
     return path, away > np.maximum(THRESHOLD * spread, floor)
 
 
-def _height_px(xy: Float32, seen: Bool) -> float:
-    """The median over frames of the longer side of the box of seen joints."""
+def _height_px(xy: Float32, seen: Bools) -> float:
+    """Median over frames of the longer side of the box of seen joints."""
     inside = np.where(seen[..., None], xy, np.nan)[seen.any(axis=1)]
     if not len(inside):
         return 0.0

@@ -152,7 +152,7 @@ def _track(video: Video, detector: Detector, options: VideoOptions, report: Prog
     info = video.read_info
     timeline = Timeline((info.width, info.height), info.fps, np.array(video.times_s), every)
     brief_s = leave_out_brief(tracks, options.min_length, every / info.fps, len(detected))
-    return Tracked(info, timeline, tracks, tracker.crowded, tracker.unsure, brief_s)
+    return Tracked(info, timeline, tracks, tracker.crowded, tracker.unconfirmed, brief_s)
 
 
 def _lift_people(

@@ -1,15 +1,14 @@
-"""Importing MMPose without the parts of it that cannot be had for today's Python and torch.
+"""Stand-ins for imports of MMPose that are not available for current Python and torch.
 
-Each stand-in is there for an import alone, and gives way to the real package where that is
-installed:
+They are used during the import only, and only if the real package is not installed:
 
 - `mmcv._ext`, mmcv's compiled operations: OpenMMLab builds them for old versions of torch only.
-  RTMPose, RTMO, HRNet and ViTPose call none of them. RTMDet and YOLOX, which find people, call
-  `nms`, which OpenCV has too; any other says what is missing when it is called.
-- `torchvision`: PyPI's builds want CUDA libraries and one exact torch. MMPose takes one class from
-  it, to draw pictures.
-- `xtcocotools`: its wheels are for NumPy 1 and Python 3.11 at most. pycocotools has the same
-  modules; data sets are read through them, which never happens here.
+  RTMPose, RTMO, HRNet and ViTPose call none. RTMDet and YOLOX, which detect people, call `nms`,
+  implemented here with OpenCV; any other raises DetectorUnavailable when called.
+- `torchvision`: PyPI's builds need CUDA libraries and one exact torch. MMPose uses one class of it,
+  for drawing.
+- `xtcocotools`: its wheels need NumPy 1 and Python 3.11 at most. pycocotools has the same modules;
+  they read data sets, which never happens here.
 """
 
 import sys
@@ -28,7 +27,7 @@ Make = Callable[[], dict[str, ModuleType]]
 
 @contextmanager
 def stand_ins() -> Iterator[None]:
-    """While this lasts, what is missing can be imported; afterwards nobody else meets it."""
+    """Put stand-ins of the missing packages in sys.modules, and remove them at the end."""
     placed: dict[str, ModuleType] = {}
     for name, make in _STAND_INS.items():
         if not _is_installed(name):
@@ -45,13 +44,13 @@ def _is_installed(name: str) -> bool:
     try:
         import_module(name)
     except (ImportError, RuntimeError, OSError):
-        # a torchvision that was built for another torch raises RuntimeError
+        # a torchvision built for another torch raises RuntimeError
         return False
     return True
 
 
 class _CompiledOperations(ModuleType):
-    """mmcv's operations: `nms`, and others that say what is missing."""
+    """mmcv's operations: `nms`; calling any other raises DetectorUnavailable."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -67,7 +66,7 @@ class _CompiledOperations(ModuleType):
 
     @staticmethod
     def nms(boxes: Any, scores: Any, iou_threshold: float, offset: int) -> Any:
-        """Which boxes (n, 4) of left, top, right, bottom are kept, the surest first."""
+        """Indices of the boxes (n, 4), left, top, right, bottom, to keep, highest score first."""
         corners, sides = boxes[:, :2], boxes[:, 2:] - boxes[:, :2] + offset
         rectangles = import_module("torch").cat([corners, sides], dim=1).tolist()
         kept = cv2.dnn.NMSBoxes(rectangles, scores.tolist(), 0.0, iou_threshold)

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.keypoints.joint_sets import COCO17
-from model.tracking.swaps import exchange
 from model.tracking.swaps import swap_path as path_of
+from model.tracking.swaps import swap_sides
 from model.training.noise.tracks import Float64, Track
 
 _LIMBS = 2
@@ -36,7 +36,7 @@ def swap_path(track: Track) -> NDArray[np.bool_]:
 
 def unswapped(track: Track, swapped: NDArray[np.bool_]) -> tuple[Float64, Float64]:
     """xy (T, 17, 2) and score (T, 17) with the swapped limbs exchanged back."""
-    return exchange(track.xy, swapped, COCO17), exchange(track.score, swapped, COCO17)
+    return swap_sides(track.xy, swapped, COCO17), swap_sides(track.score, swapped, COCO17)
 
 
 def spells(swapped: NDArray[np.bool_]) -> list[Spell]:

@@ -95,7 +95,9 @@ def find(gpu_build: Path, libraries: Path, weights: Path, *cases: object) -> lis
 
 
 @pytest.mark.skipif(is_loadable(DRIVER) or is_loadable(CUDNN), reason="a machine with a GPU")
-def test_message_names_each_missing_library(gpu_build: Path, tmp_path: Path, weights_file: Path) -> None:
+def test_message_names_each_missing_library(
+    gpu_build: Path, tmp_path: Path, weights_file: Path
+) -> None:
     cuda, tensorrt, auto, reason = find(
         gpu_build, tmp_path, weights_file, ["cuda", {}], ["tensorrt:1", {}], ["auto", {}]
     )
@@ -140,7 +142,9 @@ def test_driver_limits_devices_and_versions(
     assert "cuda:2 cannot be used: the driver reports 2 GPUs" in str(results[2])
     assert results[3] == ["cuda:0"]
     # the provider of the created session counts, not the list of available providers
-    assert "cuda:0 cannot be used: ONNX Runtime fell back to CPUExecutionProvider" in str(results[4])
+    assert "cuda:0 cannot be used: ONNX Runtime fell back to CPUExecutionProvider" in str(
+        results[4]
+    )
     assert "driver for CUDA 13 (580 or later; this one supports up to CUDA 12.4)" in str(results[5])
     assert str(results[6]).endswith("missing: a GPU that the NVIDIA driver can see")
     assert str(results[7]).endswith("a working NVIDIA driver (cuInit: error 803)")
@@ -166,7 +170,9 @@ def test_server_fails_to_start_if_both_builds_are_installed(tmp_path: Path) -> N
     installed = tmp_path / f"{other.replace('-', '_')}-1.31.1.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {other}\nVersion: 1.31.1\n")
-    assert serve(tmp_path).startswith("poselift: onnxruntime and onnxruntime-gpu are both installed")
+    assert serve(tmp_path).startswith(
+        "poselift: onnxruntime and onnxruntime-gpu are both installed"
+    )
 
 
 def test_server_fails_to_start_if_no_build_is_installed(tmp_path: Path) -> None:

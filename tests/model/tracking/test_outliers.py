@@ -1,4 +1,4 @@
-"""Hampel's test: against its definition, window by window, and what it must leave alone."""
+"""Hampel's test against its definition, and cases without outliers."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from model import H36M17, KeypointSequence, VideoResult
 from model.tracking.outliers import FLOOR, hampel, without_outliers
 
 
-def test_hampel_is_its_definition(rng: np.random.Generator) -> None:
+def test_hampel_equals_its_definition(rng: np.random.Generator) -> None:
     points = np.cumsum(rng.normal(0, 1, (60, 2)), axis=0).astype(np.float32)
     points[[20, 41, 42]] += 30
     path, away = hampel(points, 4, 2.0)
@@ -19,7 +19,7 @@ def test_hampel_is_its_definition(rng: np.random.Generator) -> None:
     assert away[[20, 41, 42]].all()
 
 
-def test_a_spike_is_put_back_and_all_else_stays(real_result: VideoResult) -> None:
+def test_spike_is_replaced_and_other_keypoints_are_unchanged(real_result: VideoResult) -> None:
     keypoints = real_result.people[1].keypoints
     clean, _ = without_outliers(keypoints)
     clean, _ = without_outliers(clean)
@@ -34,7 +34,7 @@ def test_a_spike_is_put_back_and_all_else_stays(real_result: VideoResult) -> Non
     assert np.linalg.norm(found.xy[30, 16] - clean.xy[30, 16]) < 3 * FLOOR * height
 
 
-def test_joints_not_seen_stay_so_and_a_few_frames_are_left_alone(real_result: VideoResult) -> None:
+def test_unseen_joints_and_short_sequences_are_unchanged(real_result: VideoResult) -> None:
     keypoints = real_result.people[0].keypoints
     hidden = KeypointSequence(
         keypoints.xy, np.zeros_like(keypoints.confidence), (854, 480), 30, H36M17

