@@ -219,7 +219,7 @@ def test_npz_that_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), 1e9])
 def test_a_frame_rate_that_is_none(fps: float) -> None:
-    with pytest.raises(InvalidInput, match="fps must be above 0"):
+    with pytest.raises(InvalidInput, match="fps lies above 0"):
         read_coco(coco([walking(17, 300, 20, 6)]), Given(fps, (640, 480)), MANY)
 
 

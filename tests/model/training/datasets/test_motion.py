@@ -98,7 +98,7 @@ BAD: dict[str, tuple[Callable[[Fields], Fields], str]] = {
     "no subject": (lambda _: {"subject": ""}, "a name and a subject are needed"),
     "wrong joints": (lambda f: {"joints": f["joints"][:, :16]}, r"17, 3\), got \(200, 16, 3\)"),
     "one frame": (lambda f: {"joints": f["joints"][:1]}, "2 or more frames"),
-    "no time": (lambda _: {"fps": 0.0}, "fps must be above 0"),
+    "no time": (lambda _: {"fps": 0.0}, "fps lies above 0"),
     "millimetres": (lambda f: {"joints": f["joints"] * 1000}, "joints are in metres"),
 }
 
