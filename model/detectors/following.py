@@ -25,7 +25,7 @@ OFF_CENTRE = 0.1
 """The square moves once the person is this share of its side off its centre: landmarkers expect a
 still camera."""
 GROWTH = 1.25
-"""Or once the person's size has changed by this factor."""
+"""The square is also moved once the person's size has changed by this factor."""
 SIZE_SMOOTHING = 0.2
 MIN_SIDE_PX = 64
 MAX_CUT_PX = 4096

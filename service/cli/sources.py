@@ -19,7 +19,7 @@ OVERLAY_SUFFIX = ".overlay.mp4"
 
 @dataclass(frozen=True)
 class Source:
-    """A video, by the name that the user gave; results are named after `stem`."""
+    """A video by the name that the user typed; results are named after `stem`."""
 
     name: str
     stem: str
@@ -30,7 +30,7 @@ class Source:
 
     @contextmanager
     def on_disk(self, max_bytes: int, progress: Progress) -> Iterator[Path]:
-        """The file; one that was downloaded is gone afterwards. Raises InvalidInput, TooLarge."""
+        """The file; a download is deleted afterwards. Raises InvalidInput, TooLarge."""
         if not self.is_url:
             yield Path(self.name)
             return
@@ -40,31 +40,33 @@ class Source:
             yield path
 
 
-def sources(given: Sequence[str]) -> list[Source]:
-    """Every video that is meant: of a folder those files, hidden ones and overlays left out, that
-    begin as a video does. Raises InvalidInput for a folder without any, and OSError."""
-    found = []
-    for name in given:
+def sources(names: Sequence[str]) -> list[Source]:
+    """The videos of these names; of a folder, the files that begin as a video does, without hidden
+    files and overlays. Raises InvalidInput for a folder without videos, and OSError."""
+    videos = []
+    for name in names:
         if name.startswith(SCHEMES):
-            found.append(Source(name, _stem_of_url(name)))
+            videos.append(Source(name, _stem_of_url(name)))
         elif Path(name).is_dir():
-            found += [Source(str(path), path.stem) for path in _videos_in(Path(name))]
+            videos += [Source(str(path), path.stem) for path in _videos_in(Path(name))]
         else:
-            found.append(Source(name, Path(name).stem))
-    return found
+            videos.append(Source(name, Path(name).stem))
+    return videos
 
 
 def _stem_of_url(url: str) -> str:
     parts = urlsplit(url)
-    # neither a quoted slash nor a name of dots may lead out of the folder of results
+    # neither an encoded slash nor a name of dots may lead out of the results folder
     name = PurePosixPath(unquote(parts.path).replace("\0", "")).name
     return PurePosixPath(name).stem.strip(".") or parts.hostname or "video"
 
 
 def _videos_in(folder: Path) -> list[Path]:
     files = sorted(path for path in folder.iterdir() if path.is_file())
-    named = [p for p in files if not p.name.startswith(".") and not p.name.endswith(OVERLAY_SUFFIX)]
-    videos = [path for path in named if _begins_as_video(path)]
+    candidates = [
+        p for p in files if not p.name.startswith(".") and not p.name.endswith(OVERLAY_SUFFIX)
+    ]
+    videos = [path for path in candidates if _begins_as_video(path)]
     if not videos:
         raise InvalidInput(f"{folder}: none of the {len(files)} files in this folder is a video")
     return videos

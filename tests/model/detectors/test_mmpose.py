@@ -135,8 +135,8 @@ def Curves(model: Any) -> Any:
             super().__init__()
             self.model = model
 
-        def forward(self, pictures: Any) -> Any:
-            return self.model.head(self.model.extract_feat(pictures))
+        def forward(self, images: Any) -> Any:
+            return self.model.head(self.model.extract_feat(images))
 
     return Network().eval()
 

@@ -189,16 +189,18 @@ def test_close_closes_every_landmarker() -> None:
     follower = Follower()
     follower.detect((100, 100), (500, 200))
     follower.follower.close()
-    assert all(one.closed for one in (follower.search, *follower.opened))
+    assert all(lm.closed for lm in (follower.search, *follower.opened))
 
 
 def test_distance_and_duplicates_of_people() -> None:
-    one = person()
-    assert distance(one, person(30)) == pytest.approx(30 / one.size(), rel=1e-6)
-    assert is_same(one, person(5, 5))
-    assert is_same(one, person(0, 30, 0.4)), "a part of the same person"
-    assert not is_same(one, person(60))
-    assert Person(one.xy, one.score * 0).size() == one.size(), "without visible points all count"
+    upright = person()
+    assert distance(upright, person(30)) == pytest.approx(30 / upright.size(), rel=1e-6)
+    assert is_same(upright, person(5, 5))
+    assert is_same(upright, person(0, 30, 0.4)), "a part of the same person"
+    assert not is_same(upright, person(60))
+    assert Person(upright.xy, upright.score * 0).size() == upright.size(), (
+        "without visible points all count"
+    )
 
 
 @pytest.fixture
@@ -232,13 +234,16 @@ def test_mediapipe_finds_both_people_without_network_or_output(
     assert capfd.readouterr() == ("", "")
     for people in frames:
         man, woman = sorted(people, key=lambda person: float(person.middle()[0]))
-        for one, (left, top, right, bottom) in (
+        for detected, (left, top, right, bottom) in (
             (man, (255, 20, 360, 215)),
             (woman, (620, 250, 740, 450)),
         ):
-            assert one.xy.dtype == one.score.dtype == np.float32 and one.xy.shape == (33, 2)
-            assert ((one.score >= 0) & (one.score <= 1)).all()
-            body = one.xy[[0, 11, 12, 23, 24, 25, 26, 27, 28]]
+            assert (
+                detected.xy.dtype == detected.score.dtype == np.float32
+                and detected.xy.shape == (33, 2)
+            )
+            assert ((detected.score >= 0) & (detected.score <= 1)).all()
+            body = detected.xy[[0, 11, 12, 23, 24, 25, 26, 27, 28]]
             assert ((body > [left, top]) & (body < [right, bottom])).all()
 
 

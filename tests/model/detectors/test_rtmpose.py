@@ -45,13 +45,13 @@ def test_joints_are_found_in_each_box_alone_and_in_a_batch(network_path: Path) -
     people = [standing(150, 180, 200), standing(340, 110, 160), standing(610, 220, 240)]
     network = ImageNetwork(network_path, "cpu")
     image, boxes = draw(people, SIZE), np.stack([box_around(joints) for joints in people])
-    found = estimate(network, image, boxes)
-    for person, joints, box in zip(found, people, boxes, strict=True):
+    detections = estimate(network, image, boxes)
+    for person, joints, box in zip(detections, people, boxes, strict=True):
         input_px = 1 / View.around(box, network.input_size).scale
         in_image = (joints < SIZE).all(axis=1)
         assert np.abs(person.xy - joints)[in_image].max() <= 0.75 * input_px + 0.5
         assert person.score[in_image].min() > 0.6 and person.score.max() <= 1
-    for together, box in zip(found, boxes, strict=True):
+    for together, box in zip(detections, boxes, strict=True):
         (alone,) = estimate(network, image, box[None])
         np.testing.assert_array_equal(together.xy, alone.xy)
         np.testing.assert_allclose(together.score, alone.score, atol=1e-6)
@@ -62,8 +62,8 @@ def test_network_with_batch_1_gives_equal_keypoints(tmp_path: Path) -> None:
     image, boxes = draw(people, SIZE), np.stack([box_around(joints) for joints in people])
     files = (simcc_network(tmp_path / f"{n}.onnx", batch=n) for n in (1, "n"))
     networks = (ImageNetwork(file, "cpu") for file in files)
-    one, many = (estimate(network, image, boxes) for network in networks)
-    for a, b in zip(one, many, strict=True):
+    single, batch = (estimate(network, image, boxes) for network in networks)
+    for a, b in zip(single, batch, strict=True):
         np.testing.assert_array_equal(a.xy, b.xy)
 
 
@@ -179,9 +179,9 @@ def test_rtmo_returns_people_without_duplicates_and_low_scores(tmp_path: Path) -
     boxes = np.concatenate([boxes, np.float32([[[200, 0, 240, 90, 0.2]]])], axis=1)
     path = constant_network(tmp_path / "rtmo.onnx", (320, 320), dets=boxes, keypoints=joints)
     with closing(open_detector(f"rtmpose:{path}", 4)) as detector:
-        found = detector.detect(np.zeros((360, 640, 3), np.uint8), 0)
-    assert len(found) == 2, "neither the duplicate nor the low score"
-    for person, row in zip(found, (2, 1), strict=True):
+        people = detector.detect(np.zeros((360, 640, 3), np.uint8), 0)
+    assert len(people) == 2, "neither the duplicate nor the low score"
+    for person, row in zip(people, (2, 1), strict=True):
         np.testing.assert_allclose(person.xy, joints[0, row, :, :2] * 2, rtol=1e-6)
         np.testing.assert_array_equal(person.score, np.clip(joints[0, row, :, 2], 0, 1))
     with pytest.raises(InvalidInput, match="takes no boxes"):
@@ -192,11 +192,11 @@ def test_box_networks_read_bgr_and_rtmdet_normalised(tmp_path: Path) -> None:
     network = ImageNetwork(mean_box_network(tmp_path / "box.onnx", (64, 64)), "cpu")
     image = np.full((64, 64, 3), (90, 20, 10), np.uint8)
     raw = np.array([10, 20, 90])
-    (found,) = NetworkBoxes(network, normalised=False).find(image, 0)
-    np.testing.assert_allclose(found, [*raw, 1000], rtol=1e-5)
-    (found,) = NetworkBoxes(network, normalised=True).find(image, 0)
+    (box,) = NetworkBoxes(network, normalised=False).find(image, 0)
+    np.testing.assert_allclose(box, [*raw, 1000], rtol=1e-5)
+    (box,) = NetworkBoxes(network, normalised=True).find(image, 0)
     normalised = (raw - [103.53, 116.28, 123.675]) / [57.375, 57.12, 58.395]
-    np.testing.assert_allclose(found, [*normalised, 1000], rtol=1e-5)
+    np.testing.assert_allclose(box, [*normalised, 1000], rtol=1e-5)
 
 
 def test_decode_yolox_equals_its_definition(tmp_path: Path, rng: np.random.Generator) -> None:

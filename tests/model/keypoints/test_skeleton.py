@@ -115,8 +115,8 @@ def test_wholebody133_converts_as_its_first_17_joints_in_coco17(rng: np.random.G
     xy = rng.normal(size=(3, 133, 2)).astype(np.float32)
     score = rng.choice([0, 1], (3, 133)).astype(np.float32)
     whole = to_h36m17(xy, score, WHOLEBODY133)
-    for found, expected in zip(whole, to_h36m17(xy[:, :17], score[:, :17], COCO17), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for actual, expected in zip(whole, to_h36m17(xy[:, :17], score[:, :17], COCO17), strict=True):
+        np.testing.assert_array_equal(actual, expected)
     for name, right, left in (("face", 23, 39), ("hand", 91, 112), ("eyelid", 59, 68)):
         assert WHOLEBODY133.mirror[right] == left, name
     assert WHOLEBODY133.parents[112:118] == (10, 112, 113, 114, 115, 112)

@@ -26,12 +26,12 @@ def test_spike_is_replaced_and_other_keypoints_are_unchanged(real_result: VideoR
     _, left = without_outliers(clean)
     spiked = clean.xy.copy()
     spiked[30, 16] += 60
-    found, outliers = without_outliers(
+    cleaned, outliers = without_outliers(
         KeypointSequence(spiked, clean.confidence, clean.image_size, clean.fps, H36M17)
     )
     assert outliers[30, 16] and (outliers & ~left).sum() == 1
     height = np.ptp(clean.xy[30], axis=0).max()
-    assert np.linalg.norm(found.xy[30, 16] - clean.xy[30, 16]) < 3 * FLOOR * height
+    assert np.linalg.norm(cleaned.xy[30, 16] - clean.xy[30, 16]) < 3 * FLOOR * height
 
 
 def test_unseen_joints_and_short_sequences_are_unchanged(real_result: VideoResult) -> None:

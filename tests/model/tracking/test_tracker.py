@@ -83,14 +83,14 @@ def test_skipped_frames_count_as_time(every: int) -> None:
     first = next(t for t, ids in updates(range(0)) if ids)
     assert first == max(8, 3 * every)  # 9 frames, or 4 detected frames
     for lost_s, expected in ((0.8 * BRIDGE_S, {1}), (1.3 * BRIDGE_S, {1, 2})):
-        found = updates(range(fps, fps + round(lost_s * fps)))
-        assert set().union(*(ids for _, ids in found)) == expected
+        ids_by_frame = updates(range(fps, fps + round(lost_s * fps)))
+        assert set().union(*(ids for _, ids in ids_by_frame)) == expected
 
 
 def test_id_is_kept_when_detected_frames_are_farther_apart_than_a_loss() -> None:
     tracker = Tracker(30, max_people=4)
-    found = [tracker.update([person(100)], frame) for frame in range(0, 600, 45)]
-    assert [[id for id, _ in people] for people in found] == [[]] * 3 + [[1]] * 11
+    tracked = [tracker.update([person(100)], frame) for frame in range(0, 600, 45)]
+    assert [[id for id, _ in people] for people in tracked] == [[]] * 3 + [[1]] * 11
 
 
 def test_distant_detection_gets_a_new_id() -> None:
