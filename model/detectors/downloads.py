@@ -44,7 +44,7 @@ def download(
             length = response.headers.get("Content-Length", "")
             total = file.tell() + int(length) if length.isdecimal() else None
             _check_size(url, total or 0, max_bytes)
-            for chunk in response.iter_raw():
+            for chunk in response.iter_bytes():
                 _check_size(url, file.tell() + len(chunk), max_bytes)
                 file.write(chunk)
                 report(file.tell(), total)
@@ -75,7 +75,9 @@ def _resume_headers(path: Path) -> dict[str, str]:
 
 
 def _strong_tag(response: httpx.Response) -> str:
-    """A validator that changes with every byte of the file; empty if the server sends none."""
+    """A validator that changes with every byte of the file; empty if the download cannot resume."""
+    if "Content-Encoding" in response.headers:
+        return ""  # ranges would count encoded bytes
     tag = response.headers.get("ETag", "")
     return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
 

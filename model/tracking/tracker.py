@@ -79,9 +79,8 @@ class Tracker:
         self._updates += 1
         self._forget()
         unmatched = self._match(self._confirmed, list(people))
-        unmatched = _without_duplicates(
-            unmatched, [t.expected(self._frame) for t in self._confirmed]
-        )
+        tracked = [t.expected(self._frame) for t in self._confirmed]
+        unmatched = _without_duplicates(unmatched, tracked)
         unmatched = self._match(self._tentative, unmatched)
         self._tentative += [self._new_track(person) for person in unmatched]
         self.recovered = self._confirm()
@@ -90,7 +89,7 @@ class Tracker:
     def finish(self) -> list[Detection]:
         """After a video too short to confirm a track: the people detected in all its frames."""
         if self._frame + 1 >= self._confirm_frames:
-            self.unconfirmed += sum(not self._is_confirmed(t) for t in self._tentative)
+            self.unconfirmed += sum(not self._is_long_enough(t) for t in self._tentative)
             return []
         earlier = self._confirm(self._frame + 1)
         last = [Detection(self._frame, t.id, t.person) for t in self._confirmed]
@@ -99,20 +98,19 @@ class Tracker:
     def _forget(self) -> None:
         """Drop tracks lost for too long, but none between two detected frames."""
         oldest = self._frame - 1 - round(BRIDGE_S * self._fps)
+        last = self._updates - 1
         self._confirmed = [
-            t
-            for t in self._confirmed
-            if t.last_frame >= oldest or t.last_update == self._updates - 1
+            t for t in self._confirmed if t.last_frame >= oldest or t.last_update == last
         ]
         oldest = self._frame - 1 - self._tentative_frames
         update = self._updates - 1 - MIN_FORGET_UPDATES
         kept = [t for t in self._tentative if t.last_frame >= oldest or t.last_update >= update]
         lost = [t for t in self._tentative if t not in kept]
-        self.unconfirmed += sum(not self._is_confirmed(t) for t in lost)
+        self.unconfirmed += sum(not self._is_long_enough(t) for t in lost)
         self._tentative = kept
 
-    def _is_confirmed(self, track: "_Track", frames: int | None = None) -> bool:
-        """Whether a track spans enough frames, and at least 4 detected ones if it spans 4."""
+    def _is_long_enough(self, track: "_Track", frames: int | None = None) -> bool:
+        """Whether a track spans enough frames, at least 4 of them detected (or all, if fewer)."""
         frames = self._confirm_frames if frames is None else frames
         return track.frames_seen >= frames and track.updates_seen >= min(MIN_CONFIRM_FRAMES, frames)
 
@@ -135,9 +133,9 @@ class Tracker:
         return track
 
     def _confirm(self, frames: int | None = None) -> list[Detection]:
-        """Give confirmed tracks identities; returns their earlier detections."""
+        """Give identities to tracks that are long enough; returns their earlier detections."""
         recovered: list[Detection] = []
-        for track in [t for t in self._tentative if self._is_confirmed(t, frames)]:
+        for track in [t for t in self._tentative if self._is_long_enough(t, frames)]:
             if len(self._confirmed) == self._max_people:
                 self.crowded = True
                 break

@@ -1,5 +1,6 @@
 """Downloads from a local server that breaks connections and changes its file."""
 
+import gzip
 import hashlib
 import re
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ class Files:
         self.status: int | None = None
         self.breaks: list[int] = []
         self.sends_tag = True
+        self.encodes = False
         self.ranges: list[str | None] = []
 
     @property
@@ -48,9 +50,12 @@ def handler(files: Files) -> type[BaseHTTPRequestHandler]:
                 self.end_headers()
                 return
             start = self._start()
-            rest = files.content[start:]
+            content = gzip.compress(files.content) if files.encodes else files.content
+            rest = content[start:]
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", str(len(rest)))
+            if files.encodes:
+                self.send_header("Content-Encoding", "gzip")
             if files.sends_tag:
                 self.send_header("ETag", files.tag)
             self.end_headers()
@@ -113,6 +118,12 @@ def test_changed_file_is_downloaded_from_the_start(files: Files) -> None:
 def test_download_without_tag_is_not_resumed(files: Files) -> None:
     files.sends_tag, files.breaks = False, [1000]
     assert cached_download(files.url).read_bytes() == CONTENT
+    assert files.ranges == [None, None]
+
+
+def test_encoded_download_is_decoded_and_not_resumed(files: Files) -> None:
+    files.encodes, files.breaks = True, [100]
+    assert cached_download(files.url, SHA256).read_bytes() == CONTENT
     assert files.ranges == [None, None]
 
 
