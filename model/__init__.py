@@ -92,9 +92,11 @@ from model.motion.smoothing import CAUSAL_SMOOTHINGS, SMOOTHINGS, OneEuro, smoot
 from model.motion.steadiness import keypoint_jitter, limb_spread
 from model.motion.world import Room, placed, room_of, space_warnings
 
+from model.video.containers import MAX_SIDE_PX, container_of
+from model.video.metadata import VideoInfo
 from model.video.options import MAX_DETECT_EVERY, VideoOptions
 from model.video.pipeline import Progress, lift_keypoints, lift_video, lifting_keypoints
-from model.video.reader import MAX_SIDE_PX, Frame, Video, VideoInfo, container_of, open_video
+from model.video.reader import Frame, Video, open_video
 from model.video.results import PersonMotion, VideoResult
 from model.video.watcher import PeopleWatcher
 

@@ -13,7 +13,7 @@ from model.errors import InvalidInput
 from model.keypoints.sequences import KeypointSequence, PoseSequence
 from model.keypoints.skeleton import H36M17
 from model.motion.world import Room
-from model.video.reader import VideoInfo
+from model.video.metadata import VideoInfo
 from model.video.results import PersonMotion, VideoResult
 
 JOINTS = len(H36M17.joints)

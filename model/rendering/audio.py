@@ -13,7 +13,7 @@ from av.container import InputContainer, OutputContainer
 from av.filter import Graph
 from av.packet import Packet
 
-from model.video.reader import open_container
+from model.video.containers import open_container
 
 COPIED = ("aac", "mp3", "opus")
 """What an MP4 holds and browsers play."""

@@ -30,9 +30,10 @@ from model.motion.world import room_of
 from model.tracking.cleaning import Timeline, clean
 from model.tracking.tracker import Tracker
 from model.tracking.tracks import Frames, Track, leave_out_brief, split_at_gaps
+from model.video.metadata import VideoInfo
 from model.video.options import VideoOptions
 from model.video.read_ahead import read_ahead
-from model.video.reader import Video, VideoInfo, open_video
+from model.video.reader import Video, open_video
 from model.video.report import Tracked, video_applied, video_warnings
 from model.video.results import PersonMotion, VideoResult
 

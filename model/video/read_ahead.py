@@ -1,4 +1,4 @@
-"""Items made in a thread of their own, a few ahead of whoever takes them."""
+"""Items produced in a background thread, a few ahead of their consumer."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -11,20 +11,20 @@ Item = TypeVar("Item")
 
 @contextmanager
 def read_ahead(items: Iterator[Item], count: int) -> Iterator[Iterator[Item]]:
-    """The same items in the same order, `count` of them made or being made before they are taken.
+    """The same items in the same order, at most `count` of them produced in advance.
 
-    What making one raises is raised where it would be taken. The thread is gone when the context
-    ends, which waits for the item that is being made, and makes no more.
+    An exception of `items` is raised at the item's turn. On leaving the context the thread has
+    ended: it finishes the item in progress and produces no more.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as thread:
         ahead = deque(thread.submit(next, items, None) for _ in range(count))
 
-        def taken() -> Iterator[Item]:
+        def consume() -> Iterator[Item]:
             while (item := ahead.popleft().result()) is not None:
                 ahead.append(thread.submit(next, items, None))
                 yield item
 
         try:
-            yield taken()
+            yield consume()
         finally:
             thread.shutdown(wait=False, cancel_futures=True)

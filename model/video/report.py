@@ -11,7 +11,7 @@ from model.motion.steadiness import spread
 from model.tracking.cleaning import Cleaned, Timeline
 from model.tracking.tracks import MAX_BRIDGED_S, Track
 from model.video.options import VideoOptions
-from model.video.reader import VideoInfo
+from model.video.metadata import VideoInfo
 
 UNEVEN = 0.25
 """Frames are unevenly spaced when their steps spread by more than this share of the mean."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from model.errors import InvalidInput, UnknownName
 from model.keypoints.sequences import SPACES, Float32, KeypointSequence, PoseSequence
 from model.motion.world import Room, placed, space_warnings
-from model.video.reader import VideoInfo
+from model.video.metadata import VideoInfo
 
 
 @dataclass(frozen=True)

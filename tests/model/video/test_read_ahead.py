@@ -1,4 +1,4 @@
-"""A few items ahead, in a thread that always ends."""
+"""Reading ahead in a thread: order, bound, exceptions, and that the thread ends."""
 
 import threading
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ def assert_no_thread_left() -> None:
     assert [t for t in threading.enumerate() if t.name.startswith("read-ahead")] == []
 
 
-def test_the_same_items_in_the_same_order() -> None:
+def test_read_ahead_keeps_items_and_order() -> None:
     for count in (0, 1, 2, 50):
         with read_ahead(counted([], count), 2) as items:
             assert list(items) == list(range(1, count + 1))
 
 
-def test_no_more_are_made_than_may_lie_ready() -> None:
+def test_read_ahead_produces_at_most_count_in_advance() -> None:
     made: list[int] = []
     with read_ahead(counted(made), 2) as items:
         for item in items:
@@ -35,7 +35,7 @@ def test_no_more_are_made_than_may_lie_ready() -> None:
     assert_no_thread_left()
 
 
-def test_what_making_raises_comes_in_its_turn() -> None:
+def test_exceptions_are_raised_at_their_turn() -> None:
     def failing() -> Iterator[int]:
         yield 1
         raise OSError("torn")
@@ -47,8 +47,8 @@ def test_what_making_raises_comes_in_its_turn() -> None:
     assert_no_thread_left()
 
 
-def test_making_is_over_before_the_context_ends() -> None:
-    """Whatever the items are made from may then be closed."""
+def test_thread_has_ended_when_the_context_ends() -> None:
+    """So that the source of the items can be closed."""
     begun, go = threading.Event(), threading.Event()
     ended = []
 

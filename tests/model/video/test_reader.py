@@ -1,4 +1,5 @@
-"""Video files: upright pictures, true times, and what is no video or breaks off."""
+"""Video files: upright images, true times, damaged and truncated files, and files that are no
+video."""
 
 import gc
 import io
@@ -20,21 +21,20 @@ from PIL import Image
 
 from films import CORNERS, corners, film
 from model.errors import NotAVideo, TooLarge, UnreadableVideo
-from model.video.reader import Frame, VideoInfo, _Clock, container_of, open_video
-from paths import CLIPS
-
-ONE = CLIPS / "one_person.mp4"
-TWO = CLIPS / "two_people.mp4"
+from model.video.containers import container_of
+from model.video.metadata import VideoInfo
+from model.video.reader import Frame, _Clock, open_video
+from paths import ONE, TWO
 
 
 def corner_at(image: NDArray[np.uint8], x: int, y: int) -> tuple[int, int]:
-    """Which source corner's colour is seen in this corner of the picture."""
+    """The source corner whose colour this corner of the image has."""
     height, width = image.shape[:2]
-    seen = image[height // 4 if y < 0 else -height // 4, width // 4 if x < 0 else -width // 4]
-    return min(CORNERS, key=lambda corner: np.abs(seen - np.array(CORNERS[corner], int)).sum())
+    colour = image[height // 4 if y < 0 else -height // 4, width // 4 if x < 0 else -width // 4]
+    return min(CORNERS, key=lambda corner: np.abs(colour - np.array(CORNERS[corner], int)).sum())
 
 
-def sound(suffix: str = "mp4", codec: str = "aac") -> bytes:
+def audio_file(suffix: str = "mp4", codec: str = "aac") -> bytes:
     written = io.BytesIO()
     with av.open(written, "w", format=suffix) as container:
         stream = container.add_stream(codec, rate=48000)
@@ -45,7 +45,7 @@ def sound(suffix: str = "mp4", codec: str = "aac") -> bytes:
     return written.getvalue()
 
 
-def picture(kind: str) -> bytes:
+def still_image(kind: str) -> bytes:
     written = io.BytesIO()
     Image.fromarray(corners()).save(written, kind)
     return written.getvalue()
@@ -74,7 +74,7 @@ def read(tmp_path: Path) -> Callable[[bytes | Path], tuple[list[Frame], VideoInf
 Read = Callable[[bytes | Path], tuple[list[Frame], VideoInfo, list[str]]]
 
 
-def test_a_real_clip(read: Read) -> None:
+def test_reader_decodes_a_real_video(read: Read) -> None:
     with open_video(TWO) as video:
         assert video.info == VideoInfo(854, 480, 30.0, 75, 2.5)
     frames, info, warnings = read(TWO)
@@ -86,7 +86,7 @@ def test_a_real_clip(read: Read) -> None:
     assert frames[0].image.dtype == np.uint8 and frames[0].image.flags.c_contiguous
 
 
-def test_a_clip_filmed_upright_and_stored_lying_stands_upright(read: Read) -> None:
+def test_reader_turns_a_rotated_phone_video_upright(read: Read) -> None:
     frames, info, _ = read(ONE)
     assert (info.width, info.height) == (360, 640)
     ceiling, mat = frames[0].image[:40].mean(axis=(0, 1)), frames[0].image[-40:].mean(axis=(0, 1))
@@ -96,10 +96,10 @@ def test_a_clip_filmed_upright_and_stored_lying_stands_upright(read: Read) -> No
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("to_right", [1, -1])
 @pytest.mark.parametrize("to_bottom", [1, -1])
-def test_each_of_the_eight_orientations(
+def test_reader_applies_each_of_eight_display_matrices(
     read: Read, turned: bool, to_right: int, to_bottom: int
 ) -> None:
-    """A display matrix takes (x, y) to (a x + c y, b x + d y); see ISO/IEC 14496-12, 6.2.2."""
+    """A display matrix maps (x, y) to (a x + c y, b x + d y): ISO/IEC 14496-12, 6.2.2."""
     a, b, c, d = (0, to_bottom, to_right, 0) if turned else (to_right, 0, 0, to_bottom)
     one = 1 << 16
     matrix = [a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30]
@@ -112,7 +112,7 @@ def test_each_of_the_eight_orientations(
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "matroska", "mov", "asf", "flv", "mpegts"])
-def test_uneven_times_are_kept_and_count_from_the_first_frame(read: Read, suffix: str) -> None:
+def test_uneven_times_are_kept_relative_to_the_first_frame(read: Read, suffix: str) -> None:
     times = np.array([0, 0.04, 0.1, 0.5, 0.52, 1.3])
     codec = "flv" if suffix == "flv" else "mpeg4"
     frames, info, warnings = read(film(times + 3, suffix=suffix, codec=codec))
@@ -122,24 +122,24 @@ def test_uneven_times_are_kept_and_count_from_the_first_frame(read: Read, suffix
     assert info.duration_s == pytest.approx(1.3 + 1 / info.fps, rel=1e-3)
 
 
-def test_where_times_are_missing_the_frame_rate_counts_and_is_named() -> None:
+def test_clock_uses_the_frame_rate_where_timestamps_are_missing() -> None:
     warnings: list[str] = []
     clock = _Clock(25, warnings)
-    given = [None, None, 7.0, 7.04, None, 7.2]
-    times = [clock.time_s(SimpleNamespace(time=time)) for time in given]  # type: ignore[arg-type]
+    stamps = [None, None, 7.0, 7.04, None, 7.2]
+    times = [clock.time_s(SimpleNamespace(time=time)) for time in stamps]  # type: ignore[arg-type]
     np.testing.assert_allclose(times, [0, 0.04, 0.08, 0.12, 0.16, 0.28])
-    assert len(warnings) == 1 and "frame rate is taken" in warnings[0]
+    assert len(warnings) == 1 and "frame rate is used" in warnings[0]
 
 
-def test_times_that_run_backwards_go_on_at_the_frame_rate(read: Read) -> None:
+def test_decreasing_times_continue_at_the_frame_rate(read: Read) -> None:
     once = film(suffix="mpegts")
     frames, info, warnings = read(once + once)
     np.testing.assert_allclose([frame.time_s for frame in frames], np.arange(10) / 25, atol=1e-3)
     assert info.frames == 10
-    assert any("run backwards" in warning for warning in warnings)
+    assert any("do not increase" in warning for warning in warnings)
 
 
-def test_pixels_that_are_not_square_are_stretched(read: Read) -> None:
+def test_non_square_pixels_are_stretched(read: Read) -> None:
     def wide(stream: Any) -> None:
         stream.codec_context.sample_aspect_ratio = Fraction(2, 1)
 
@@ -147,16 +147,16 @@ def test_pixels_that_are_not_square_are_stretched(read: Read) -> None:
     assert (info.width, info.height) == (128, 48) and frames[0].image.shape == (48, 128, 3)
 
 
-def test_pictures_that_change_their_size_are_scaled_to_the_first(read: Read) -> None:
+def test_frames_of_another_size_are_scaled_to_the_first(read: Read) -> None:
     small, large = film(suffix="mpegts"), film(suffix="mpegts", image=corners(128, 96))
     frames, _, warnings = read(small + large)
     assert {frame.image.shape for frame in frames} == {(48, 64, 3)} and len(frames) == 10
     assert all(corner_at(frames[-1].image, x, y) == (x, y) for x, y in CORNERS)
-    assert "the picture's size changes; all are scaled to the first" in warnings
+    assert "the image size changes; all are scaled to the first" in warnings
 
 
 @pytest.mark.parametrize(("every", "indices"), [(1, range(75)), (2, range(0, 75, 2)), (7, None)])
-def test_every_nth_frame_and_the_last(every: int, indices: range | None) -> None:
+def test_every_nth_frame_and_the_last_are_returned(every: int, indices: range | None) -> None:
     with open_video(TWO) as video:
         whole = list(video.frames())
     with open_video(TWO) as video:
@@ -169,8 +169,8 @@ def test_every_nth_frame_and_the_last(every: int, indices: range | None) -> None
         np.testing.assert_array_equal(frame.image, whole[frame.index].image)
 
 
-def test_a_frame_that_was_read_leaves_memory_at_once(tmp_path: Path) -> None:
-    """Without the garbage collector, which counts objects and so knows nothing of their size."""
+def test_frames_are_freed_without_garbage_collection(tmp_path: Path) -> None:
+    """The collector counts objects, not bytes: frames that wait for it fill memory."""
     path = tmp_path / "large.mp4"
     path.write_bytes(film([t / 25 for t in range(40)], image=np.zeros((1080, 1920, 3), np.uint8)))
     gc.disable()
@@ -182,13 +182,13 @@ def test_a_frame_that_was_read_leaves_memory_at_once(tmp_path: Path) -> None:
     assert held[-1] - held[9] < 5 * 1920 * 1080
 
 
-def test_one_frame_is_a_video(read: Read) -> None:
+def test_video_of_one_frame_is_read(read: Read) -> None:
     frames, info, warnings = read(film([0]))
     assert len(frames) == info.frames == 1
     assert (frames[0].time_s, info.duration_s, warnings) == (0, 1 / info.fps, [])
 
 
-def test_a_clip_that_breaks_off_gives_what_can_be_read(read: Read) -> None:
+def test_truncated_video_yields_its_first_frames_and_a_warning(read: Read) -> None:
     whole, _, _ = read(TWO)
     content = TWO.read_bytes()
     frames, info, warnings = read(content[: len(content) * 3 // 4])
@@ -199,7 +199,7 @@ def test_a_clip_that_breaks_off_gives_what_can_be_read(read: Read) -> None:
         assert frame.time_s == expected.time_s
 
 
-def test_damage_in_the_middle_is_survived_and_named(read: Read) -> None:
+def test_damaged_video_is_read_on_with_a_warning(read: Read) -> None:
     content = bytearray(TWO.read_bytes())
     content[60_000:64_000] = np.random.default_rng(0).bytes(4000)
     frames, _, warnings = read(bytes(content))
@@ -207,20 +207,20 @@ def test_damage_in_the_middle_is_survived_and_named(read: Read) -> None:
     assert "parts of the video are damaged" in warnings
 
 
-def test_without_its_index_a_clip_is_unreadable(read: Read) -> None:
+def test_mp4_without_index_is_unreadable(read: Read) -> None:
     content = ONE.read_bytes()
     with pytest.raises(UnreadableVideo, match="mov"):
         read(content[: len(content) // 2])
 
 
-def test_a_video_without_a_frame_is_unreadable(read: Read) -> None:
+def test_video_without_frames_is_unreadable(read: Read) -> None:
     content = TWO.read_bytes()
     with pytest.raises(UnreadableVideo, match="no frame"):
         read(content[: content.index(b"mdat") + 100])
 
 
-def test_a_codec_that_nobody_knows_is_unreadable(read: Read) -> None:
-    with pytest.raises(UnreadableVideo, match="decode"):
+def test_unknown_codec_is_unreadable(read: Read) -> None:
+    with pytest.raises(UnreadableVideo, match="no decoder"):
         read(TWO.read_bytes().replace(b"avc1", b"zzz9"))
 
 
@@ -228,11 +228,11 @@ def test_a_codec_that_nobody_knows_is_unreadable(read: Read) -> None:
     "content",
     [
         b"",
-        b"this is a text, whatever its name\n" * 50,
+        b"this is a text, not a video\n" * 50,
         np.random.default_rng(0).bytes(50_000),
         zlib.compress(bytes(1000)),
         wav(),
-        *(picture(kind) for kind in ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")),
+        *(still_image(kind) for kind in ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")),
         b"\0\0\0\x20ftypheic" + bytes(1000),
         b"\0\0\0\x20ftypavif" + bytes(1000),
     ],
@@ -241,53 +241,53 @@ def test_a_codec_that_nobody_knows_is_unreadable(read: Read) -> None:
         *("png", "jpeg", "gif", "webp", "bmp", "tiff", "heic", "avif"),
     ],
 )
-def test_what_is_not_a_video(read: Read, content: bytes) -> None:
+def test_other_content_is_not_a_video(read: Read, content: bytes) -> None:
     with pytest.raises(NotAVideo):
         read(content)
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [("mp4", "aac"), ("matroska", "aac")])
-def test_sound_alone_is_not_a_video(read: Read, suffix: str, codec: str) -> None:
-    with pytest.raises(NotAVideo, match="sound alone"):
-        read(sound(suffix, codec))
+def test_audio_file_is_not_a_video(read: Read, suffix: str, codec: str) -> None:
+    with pytest.raises(NotAVideo, match="only audio"):
+        read(audio_file(suffix, codec))
 
 
-def playlists(film: Path) -> dict[str, str]:
-    """Lists that name another file, which must never be read."""
+def playlists(video: Path) -> dict[str, str]:
+    """Playlists that name another file, which must not be read."""
     return {
-        "hls": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{film}\n#EXT-X-ENDLIST\n",
-        "concat": f"ffconcat version 1.0\nfile '{film}'\n",
-        "ffmetadata": f";FFMETADATA1\ntitle={film}\n",
+        "hls": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{video}\n#EXT-X-ENDLIST\n",
+        "concat": f"ffconcat version 1.0\nfile '{video}'\n",
+        "ffmetadata": f";FFMETADATA1\ntitle={video}\n",
         "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n",
         "dash": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
         'mediaPresentationDuration="PT1S"><Period><AdaptationSet mimeType="video/mp4">'
-        f'<Representation id="1" bandwidth="1"><BaseURL>file://{film}</BaseURL><SegmentBase/>'
+        f'<Representation id="1" bandwidth="1"><BaseURL>file://{video}</BaseURL><SegmentBase/>'
         "</Representation></AdaptationSet></Period></MPD>",
-        "webm_dash_manifest": json.dumps({"file": str(film)}),
+        "webm_dash_manifest": json.dumps({"file": str(video)}),
     }
 
 
 @pytest.mark.parametrize("kind", playlists(TWO))
-def test_a_playlist_is_not_a_video(read: Read, kind: str) -> None:
+def test_playlist_is_not_a_video(read: Read, kind: str) -> None:
     with pytest.raises(NotAVideo):
         read(playlists(TWO)[kind].encode())
 
 
 @pytest.mark.parametrize("kind", ["hls", "concat", "dash"])
-def test_even_a_playlist_taken_for_a_video_opens_nothing(
+def test_playlist_demuxer_cannot_open_other_files(
     read: Read, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr("model.video.reader.container_of", lambda start: kind)
+    monkeypatch.setattr("model.video.containers.container_of", lambda start: kind)
     with pytest.raises((UnreadableVideo, NotAVideo, PermissionError)):
         read(playlists(TWO)[kind].encode())
 
 
-def test_a_picture_too_large_is_refused_before_it_is_decoded(read: Read) -> None:
+def test_too_large_image_is_rejected_before_decoding(read: Read) -> None:
     with pytest.raises(TooLarge, match="16448 x 16"):
         read(film([0], codec="ffv1", suffix="matroska", image=np.zeros((16, 16448, 3), np.uint8)))
 
 
-def test_names_that_are_no_unicode_are_no_obstacle(read: Read) -> None:
+def test_metadata_that_is_not_utf8_is_accepted(read: Read) -> None:
     content = film(prepare=lambda stream: stream.metadata.update(handler_name="umlaut"))
     assert b"umlaut" in content
     frames, _, _ = read(content.replace(b"umlaut", b"\xff\xfe\xfd\xfc\xfb\xfa"))
@@ -301,7 +301,7 @@ def test_names_that_are_no_unicode_are_no_obstacle(read: Read) -> None:
         *(("mpegts", "mpegts"), ("asf", "asf"), ("flv", "flv"), ("mpeg", "mpeg")),
     ],
 )
-def test_containers_are_known_by_their_content_and_read(read: Read, suffix: str, name: str) -> None:
+def test_containers_are_recognised_by_content_and_read(read: Read, suffix: str, name: str) -> None:
     codec = {"flv": "flv1", "mpeg": "mpeg2video"}.get(suffix, "mpeg4")
     times = np.arange(5) / 25
     content = film(times, suffix=suffix, codec="flv" if codec == "flv1" else codec)
