@@ -1,5 +1,5 @@
-"""The sound of a film, taken into another one: as it is where MP4 and browsers take it, else as
-AAC."""
+"""A video's audio, written into another video: copied where MP4 and browsers support the codec,
+else encoded as AAC."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,100 +16,99 @@ from av.packet import Packet
 from model.video.containers import open_container
 
 COPIED = ("aac", "mp3", "opus")
-"""What an MP4 holds and browsers play."""
-LEAST_HZ = 16_000
-"""MP3 of a lower rate has no place in an MP4."""
+"""MP4 holds these and browsers play them."""
+MIN_COPY_HZ = 16_000
+"""MP4 cannot hold MP3 of a lower sampling rate."""
 AAC_HZ = 48_000
 AAC_BITS_PER_S = 160_000
-
 
 Packets: TypeAlias = "Iterator[Packet[AudioStream]]"
 
 
-class Sound:
-    """Packets on their way into a film, in the order of their times."""
+class AudioWriter:
+    """Writes audio packets into a container, in the order of their times."""
 
     def __init__(self, packets: Packets, container: OutputContainer, warnings: list[str]):
         self._packets = packets
         self._container = container
         self._warnings = warnings
-        self._next = self._following()
+        self._pending = self._next_packet()
 
     def write_until(self, time_s: float) -> None:
-        """Write what begins before this time of the film."""
-        while self._next is not None and _time_s(self._next) < time_s:
-            self._container.mux(self._next)
-            self._next = self._following()
+        """Write the packets that start before this time of the video."""
+        while self._pending is not None and _time_s(self._pending) < time_s:
+            self._container.mux(self._pending)
+            self._pending = self._next_packet()
 
-    def _following(self) -> "Packet[AudioStream] | None":
+    def _next_packet(self) -> "Packet[AudioStream] | None":
         try:
             return next(self._packets, None)
         except av.FFmpegError as error:
-            self._warnings.append(f"the sound breaks off: {error.strerror}")
+            self._warnings.append(f"the audio breaks off: {error.strerror}")
             return None
 
 
 @contextmanager
-def open_sound(
+def open_audio(
     path: Path, out: OutputContainer, start_s: float, warnings: list[str]
-) -> Iterator[Sound | None]:
-    """The sound of the film at `path`, from `start_s` on; None where it has none. Sound that cannot
-    be read is left out, with a warning."""
+) -> Iterator[AudioWriter | None]:
+    """A writer of the audio of the video at `path`, from `start_s` on its clock; None if it has
+    none. Audio that cannot be decoded is left out, with a warning."""
     with path.open("rb") as file, open_container(file) as container:
         stream = container.streams.best("audio")
         if not isinstance(stream, AudioStream):
             yield None
         elif not stream.codec_context:
-            warnings.append("the sound is left out: nothing here can decode it")
+            warnings.append("the audio is left out: no decoder is available for its codec")
             yield None
         else:
-            take = _copied if _fits(stream) else _encoded
-            yield Sound(take(container, stream, out, start_s), out, warnings)
+            packets = _copied if _can_copy(stream) else _encoded
+            yield AudioWriter(packets(container, stream, out, start_s), out, warnings)
 
 
-def _fits(stream: AudioStream) -> bool:
-    return stream.codec_context.codec.canonical_name in COPIED and stream.rate >= LEAST_HZ
+def _can_copy(stream: AudioStream) -> bool:
+    return stream.codec_context.codec.canonical_name in COPIED and stream.rate >= MIN_COPY_HZ
 
 
 def _copied(
     container: InputContainer, stream: AudioStream, out: OutputContainer, start_s: float
 ) -> Packets:
-    taken = out.add_stream_from_template(stream)
-    return _moved(container.demux(stream), taken, start_s)
+    target = out.add_stream_from_template(stream)
+    return _shifted(container.demux(stream), target, start_s)
 
 
-def _moved(packets: Packets, taken: AudioStream, start_s: float) -> Packets:
+def _shifted(packets: Packets, target: AudioStream, start_s: float) -> Packets:
     for packet in packets:
         if packet.pts is None or packet.is_discard:
             continue
         packet.pts -= round(start_s / packet.time_base)
         packet.dts = packet.pts
         if packet.pts >= 0:
-            packet.stream = taken
+            packet.stream = target
             yield packet
 
 
 def _encoded(
     container: InputContainer, stream: AudioStream, out: OutputContainer, start_s: float
 ) -> Packets:
-    taken = out.add_stream("aac", rate=AAC_HZ, layout="stereo", bit_rate=AAC_BITS_PER_S)
-    return _through_aac(_resampled(_decoded(container, stream), start_s), taken)
+    target = out.add_stream("aac", rate=AAC_HZ, layout="stereo", bit_rate=AAC_BITS_PER_S)
+    return _as_aac(_resampled(_decoded(container, stream), start_s), target)
 
 
-def _through_aac(frames: Iterator[AudioFrame], taken: AudioStream) -> Packets:
+def _as_aac(frames: Iterator[AudioFrame], target: AudioStream) -> Packets:
     for frame in frames:
-        yield from taken.encode(frame)
-    yield from taken.encode(None)
+        yield from target.encode(frame)
+    yield from target.encode(None)
 
 
 def _resampled(frames: Iterator[AudioFrame], start_s: float) -> Iterator[AudioFrame]:
-    """Gaps become silence, and what comes before time 0 goes, so that the sound keeps its times."""
+    """Gaps become silence and audio before time 0 is cut, so that the rest keeps its times."""
     graph = None
     for frame in frames:
         if frame.pts is None or frame.time_base is None:
             continue
         frame.pts -= round(start_s / frame.time_base)
-        graph = graph or _resampling(frame)
+        graph = graph or _resampler(frame)
         graph.push(frame)
         yield from _pulled(graph)
     if graph:
@@ -117,7 +116,7 @@ def _resampled(frames: Iterator[AudioFrame], start_s: float) -> Iterator[AudioFr
         yield from _pulled(graph)
 
 
-def _resampling(first: AudioFrame) -> Graph:
+def _resampler(first: AudioFrame) -> Graph:
     graph = Graph()
     graph.link_nodes(
         graph.add_abuffer(
@@ -146,7 +145,7 @@ def _pulled(graph: Graph) -> Iterator[AudioFrame]:
 
 def _decoded(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
     for packet in container.demux(stream):
-        with suppress(av.InvalidDataError):  # a damaged packet is a moment of silence
+        with suppress(av.InvalidDataError):  # a damaged packet becomes silence
             yield from stream.decode(packet)
 
 

@@ -1,6 +1,7 @@
-"""The camera of the 3D view: it goes around people steadily, and along with them where they go.
+"""The camera of the 3D view: it orbits the people at a constant speed and follows them.
 
-Axes: x right, y up, z towards the camera that filmed them, m. At time 0 it stands where that did.
+Axes: x right, y up, z towards the camera that took the video, m. At time 0 the orbit is at that
+camera's side.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,21 +16,21 @@ from model.video.results import PersonMotion
 
 Float64 = NDArray[np.float64]
 
-TURN_S = 15.0
+ORBIT_S = 15.0
 LOOK_DOWN_DEG = 13.0
 FOCAL_SHARE = 1.5
-"""Of the picture's shorter side."""
+"""Focal length as a share of the image's shorter side."""
 FOLLOW_S = 0.7
-"""Over about so long the camera averages where people are."""
+"""Standard deviation of the Gaussian that smooths the camera's path."""
 MARGIN_M = 0.2
-LEAST_REACH_M = 0.95
-SHARE_INSIDE = 95
-"""Per cent of all moments in which everybody is wholly in the picture."""
-NEAREST_M = 0.1
+MIN_REACH_M = 0.95
+PERCENT_INSIDE = 95
+"""Percentage of people's frames in which the whole body must be in the image."""
+MIN_DEPTH_M = 0.1
 
 
-class Turntable:
-    """Where the camera looks, frame by frame, and from how far: so that people fill the picture."""
+class Orbit:
+    """The camera's view of each frame; its distance is chosen so that people fill the image."""
 
     def __init__(
         self,
@@ -38,59 +39,60 @@ class Turntable:
         frames: int,
         fps: float,
     ):
-        self._middle = _middles(people, bodies, frames, fps)
-        away = [
-            np.linalg.norm(bodies[p.id] - self._middle[p.frames, None], axis=-1).max(axis=1)
+        self._centres = _centres(people, bodies, frames, fps)
+        distances = [
+            np.linalg.norm(bodies[p.id] - self._centres[p.frames, None], axis=-1).max(axis=1)
             for p in people
         ]
-        reach_m = np.percentile(np.concatenate(away), SHARE_INSIDE) if away else 0.0
-        self.reach_m = max(float(reach_m), LEAST_REACH_M) + MARGIN_M
+        reach_m = np.percentile(np.concatenate(distances), PERCENT_INSIDE) if distances else 0.0
+        self.reach_m = max(float(reach_m), MIN_REACH_M) + MARGIN_M
 
     def view(self, frame: int, time_s: float, size: tuple[int, int]) -> "View":
-        middle = self._middle[min(frame, len(self._middle) - 1)]
-        return View(size, middle, self.reach_m, 2 * pi * time_s / TURN_S)
+        centre = self._centres[min(frame, len(self._centres) - 1)]
+        return View(size, centre, self.reach_m, 2 * pi * time_s / ORBIT_S)
 
 
 class View:
-    """A pinhole camera, `turn` radians around `middle`, that sees `reach_m` around it."""
+    """A pinhole camera at `angle` rad on the orbit around `centre` (3,) m, that sees a sphere of
+    radius reach_m around it; size (width, height) px."""
 
-    def __init__(self, size: tuple[int, int], middle: Float64, reach_m: float, turn: float):
+    def __init__(self, size: tuple[int, int], centre: Float64, reach_m: float, angle: float):
         width, height = size
         down = radians(LOOK_DOWN_DEG)
-        around = np.array([[cos(turn), 0, -sin(turn)], [0, 1, 0], [sin(turn), 0, cos(turn)]])
+        around = np.array([[cos(angle), 0, -sin(angle)], [0, 1, 0], [sin(angle), 0, cos(angle)]])
         tilt = np.array([[1, 0, 0], [0, cos(down), -sin(down)], [0, sin(down), cos(down)]])
-        self.middle = middle
+        self.centre = centre
         self.focal_px = FOCAL_SHARE * min(size)
-        self._turn = tilt @ around
-        self._centre = np.array([width / 2, height / 2])
-        # a ball of that radius touches the borders of the field of view
+        self._rotation = tilt @ around
+        self._middle_px = np.array([width / 2, height / 2])
+        # at this distance the sphere touches the borders of the field of view
         self._distance = reach_m * sqrt(1 + (2 * FOCAL_SHARE) ** 2)
-        self.horizon_px = float(self._centre[1] - self.focal_px * np.tan(down))
+        self.horizon_px = float(self._middle_px[1] - self.focal_px * np.tan(down))
 
     def depth(self, xyz: Float64) -> Float64:
         """Metres in front of the camera: (..., 3) -> (...)."""
-        return np.maximum(self._distance - (xyz - self.middle) @ self._turn[2], NEAREST_M)
+        return np.maximum(self._distance - (xyz - self.centre) @ self._rotation[2], MIN_DEPTH_M)
 
     def project(self, xyz: Float64) -> Float64:
         """(..., 3) m -> (..., 2) px."""
-        seen = (xyz - self.middle) @ self._turn.T
+        rotated = (xyz - self.centre) @ self._rotation.T
         scale = self.focal_px / self.depth(xyz)
-        flat = np.stack([seen[..., 0], -seen[..., 1]], axis=-1)
-        return self._centre + flat * scale[..., None]
+        flat = np.stack([rotated[..., 0], -rotated[..., 1]], axis=-1)
+        return self._middle_px + flat * scale[..., None]
 
 
-def _middles(
+def _centres(
     people: Sequence[PersonMotion], bodies: Mapping[int, Float64], frames: int, fps: float
 ) -> Float64:
-    """Between the people who are there, smoothly: (frames, 3)."""
+    """Mean pelvis position of the people in each frame, smoothed: (frames, 3)."""
     count = max([frames, *(int(p.frames[-1]) + 1 for p in people)])
-    total, there = np.zeros((count, 3)), np.zeros(count)
+    total, present = np.zeros((count, 3)), np.zeros(count)
     for person in people:
         total[person.frames] += bodies[person.id][:, H36M17.root]
-        there[person.frames] += 1
-    seen = np.flatnonzero(there)
-    if not len(seen):
+        present[person.frames] += 1
+    known = np.flatnonzero(present)
+    if not len(known):
         return np.tile([0.0, 0.9, 0.0], (max(count, 1), 1))
-    known = total[seen] / there[seen, None]
-    filled = np.stack([np.interp(np.arange(count), seen, axis) for axis in known.T], axis=1)
+    means = total[known] / present[known, None]
+    filled = np.stack([np.interp(np.arange(count), known, axis) for axis in means.T], axis=1)
     return np.asarray(gaussian_filter1d(filled, FOLLOW_S * fps, axis=0, mode="nearest"))

@@ -1,7 +1,7 @@
 """Joints and angles over time as a figure: PNG, SVG or PDF.
 
-One row of panels for each joint (its x, y and z) or angle; left and right share a row. Colours are
-those of the overlay video.
+One row of panels for each joint (x, y and z) or angle; left and right share a row. Colours are
+those of the overlay.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 Float64 = NDArray[np.float64]
 
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
-USUAL_JOINTS = ("wrist", "ankle")
-USUAL_ANGLES = ("knee_flexion", "hip_flexion", "elbow_flexion", "trunk_lean")
+DEFAULT_JOINTS = ("wrist", "ankle")
+DEFAULT_ANGLES = ("knee_flexion", "hip_flexion", "elbow_flexion", "trunk_lean")
 DOWN = "y (down)"
 _CAMERA_AXES = ("x (right)", DOWN, "z (away)")
 AXES = {
@@ -37,19 +37,23 @@ AXES = {
     "camera": _CAMERA_AXES,
     "world": ("x (right)", "y (up)", "z (towards)"),
 }
-FROM = {"root": "relative to the pelvis", "camera": "seen from the camera", "world": "in the room"}
+ORIGINS = {
+    "root": "relative to the pelvis",
+    "camera": "relative to the camera",
+    "world": "in world space",
+}
 WIDTH_IN = 11.0
 ROW_IN = 2.1
 HEAD_IN = 0.9
 DPI = 120
 HALF_TURN_DEG = 180.0
-"""An angle that changes by more between two frames has gone over the end of its range."""
-_WORDS = (0.86, 0.88, 0.91)
+"""An angle that changes by more between two frames has wrapped around; the line breaks there."""
+_TEXT = (0.86, 0.88, 0.91)
 
 
 @dataclass(frozen=True)
 class _Row:
-    """Curves that share panels: name -> (T, 3) or (T, 1), by person."""
+    """Curves that share panels: name -> function of a person -> (T, number of panels)."""
 
     title: str
     unit: str
@@ -65,7 +69,8 @@ def plot_motion(
     angles: Sequence[str] = (),
     people: Sequence[int] = (),
 ) -> None:
-    """Write motion_figure as one of PLOT_SUFFIXES; raises as that does, and InvalidInput."""
+    """Write motion_figure to a file with one of PLOT_SUFFIXES. Raises InvalidInput for another
+    suffix, and as motion_figure does."""
     suffix = plot_suffix(out)
     figure = motion_figure(result, joints=joints, angles=angles, people=people)
     with written_whole(out) as part:
@@ -79,15 +84,15 @@ def motion_figure(
     angles: Sequence[str] = (),
     people: Sequence[int] = (),
 ) -> "Figure":
-    """Joints of H36M-17 and ANGLES of people (ids; none: everybody) over time.
+    """Joints of H36M-17 and ANGLES over time, of the people with these ids (empty: all).
 
-    A name without its side, as `knee`, means both. Where neither joints nor angles are named, the
-    usual ones are drawn. Times in which somebody was away, or an angle has no meaning, are gaps.
-    Raises UnknownName, and InvalidInput where nobody is in the video.
+    A name without a side, as `knee`, means both. Without joints and angles, DEFAULT_JOINTS and
+    DEFAULT_ANGLES are drawn. Frames without the person or with an undefined angle are gaps.
+    Raises UnknownName, and InvalidInput if the result has no people.
     """
     shown = _people(result, people)
     if not (joints or angles):
-        joints, angles = USUAL_JOINTS, USUAL_ANGLES
+        joints, angles = DEFAULT_JOINTS, DEFAULT_ANGLES
     rows = [
         *_rows("joint", joints, H36M17.joints, partial(_joint_row, AXES[_space(result)])),
         *_rows("angle", angles, ANGLES, _angle_row),
@@ -96,10 +101,10 @@ def motion_figure(
 
 
 def plot_suffix(out: Path) -> str:
-    """Of a figure's file; raises InvalidInput."""
+    """The file's suffix in lower case. Raises InvalidInput if it is not one of PLOT_SUFFIXES."""
     suffix = out.suffix.lower()
     if suffix not in PLOT_SUFFIXES:
-        raise InvalidInput(f"{out}: the name ends in {', '.join(PLOT_SUFFIXES)}")
+        raise InvalidInput(f"{out}: the file name must end in {', '.join(PLOT_SUFFIXES)}")
     return suffix
 
 
@@ -114,16 +119,16 @@ def _people(result: VideoResult, ids: Sequence[int]) -> list[PersonMotion]:
 
 
 def _rows(
-    what: str, asked: Iterable[str], known: Sequence[str], row: Callable[[str, list[str]], _Row]
+    kind: str, names: Iterable[str], known: Sequence[str], row: Callable[[str, list[str]], _Row]
 ) -> list[_Row]:
-    """One for each name without its side, in the order asked for."""
+    """One row for each name without its side, in the order of `names`."""
     by_base: dict[str, dict[str, None]] = {}
-    for name in asked:
-        meant = [one for one in known if name in (one, _base(one))]
-        if not meant:
-            raise UnknownName(what, name, known)
-        by_base.setdefault(_base(name), {}).update(dict.fromkeys(meant))
-    return [row(base, list(names)) for base, names in by_base.items()]
+    for name in names:
+        matches = [candidate for candidate in known if name in (candidate, _base(candidate))]
+        if not matches:
+            raise UnknownName(kind, name, known)
+        by_base.setdefault(_base(name), {}).update(dict.fromkeys(matches))
+    return [row(base, list(sided)) for base, sided in by_base.items()]
 
 
 def _base(name: str) -> str:
@@ -150,17 +155,18 @@ def _angle_row(base: str, names: list[str]) -> _Row:
 
 def _heading(result: VideoResult) -> str:
     name, version = result.model
-    return f"{name} {version}, {result.video.fps:.4g} frames/s; joints {FROM[_space(result)]}"
+    return f"{name} {version}, {result.video.fps:.4g} frames/s; joints {ORIGINS[_space(result)]}"
 
 
 def _figure(rows: Sequence[_Row], people: Sequence[PersonMotion], heading: str) -> "Figure":
-    from matplotlib.figure import Figure  # here: only those who plot wait for it
+    from matplotlib.figure import Figure  # imported where needed: it loads slowly
 
     figure = Figure(
-        (WIDTH_IN, HEAD_IN + ROW_IN * len(rows)), facecolor=_of_1(BACKGROUND), layout="constrained"
+        (WIDTH_IN, HEAD_IN + ROW_IN * len(rows)), facecolor=_rgb(BACKGROUND), layout="constrained"
     )
     grid = figure.add_gridspec(len(rows), len(_CAMERA_AXES))
     widths = [len(row.panels) for row in rows]
+    # the last of successive rows with the same panels has the time axis
     timed = [n for n, width in enumerate(widths) if [width] != widths[n + 1 : n + 2]]
     legend: dict[str, Colour] = {}
     first: Axes | None = None
@@ -179,58 +185,58 @@ def _figure(rows: Sequence[_Row], people: Sequence[PersonMotion], heading: str) 
 
 
 def _draw_row(axes: "Axes", row: _Row, column: int, person: PersonMotion) -> dict[str, Colour]:
-    """One person's curves of a panel; gives the colours by what they mean."""
-    drawn = {}
+    """Draw one person's curves in a panel; returns legend text -> colour."""
+    legend = {}
     for name, curve in row.curves.items():
         colour = colours_of(person.id).of(name)
         _draw_curve(axes, person, curve(person)[:, column], row.unit, colour)
         side = name.removesuffix(_base(name)).rstrip("_")
-        drawn[f"{person.id} {side}".strip()] = colour
-    return drawn
+        legend[f"{person.id} {side}".strip()] = colour
+    return legend
 
 
 def _draw_curve(
     axes: "Axes", person: PersonMotion, values: Float64, unit: str, colour: Colour
 ) -> None:
-    """A line for each unbroken run of frames, a dot for each frame between two gaps."""
+    """A line for each run of successive frames, a dot for a single frame between two gaps."""
     broken = np.diff(person.frames) > 1
     broken |= np.isnan(values[:-1]) | np.isnan(values[1:])
     if unit == "°":
         broken |= np.abs(np.diff(values)) > HALF_TURN_DEG
-    at = np.flatnonzero(broken) + 1
-    alone = np.diff(np.concatenate([[0], at, [len(values)]])) == 1
+    breaks = np.flatnonzero(broken) + 1
+    single = np.diff(np.concatenate([[0], breaks, [len(values)]])) == 1
     axes.plot(
-        np.insert(person.times_s, at, np.nan),
-        np.insert(values, at, np.nan),
-        color=_of_1(colour),
+        np.insert(person.times_s, breaks, np.nan),
+        np.insert(values, breaks, np.nan),
+        color=_rgb(colour),
         linewidth=1.5,
     )
-    starts = np.concatenate([[0], at])[alone]
-    axes.plot(person.times_s[starts], values[starts], ".", color=_of_1(colour), markersize=3)
+    starts = np.concatenate([[0], breaks])[single]
+    axes.plot(person.times_s[starts], values[starts], ".", color=_rgb(colour), markersize=3)
 
 
 def _style(axes: "Axes", title: str, timed: bool) -> None:
-    axes.set_facecolor(_of_1(BACKGROUND))
-    axes.set_title(title, loc="left", fontsize=10, color=_WORDS)
-    axes.grid(color=_of_1(GRID), linewidth=0.5, alpha=0.6)
-    axes.tick_params(colors=_WORDS, labelsize=8, labelbottom=timed)
+    axes.set_facecolor(_rgb(BACKGROUND))
+    axes.set_title(title, loc="left", fontsize=10, color=_TEXT)
+    axes.grid(color=_rgb(GRID), linewidth=0.5, alpha=0.6)
+    axes.tick_params(colors=_TEXT, labelsize=8, labelbottom=timed)
     axes.spines[:].set_visible(False)
     axes.margins(x=0)
     if timed:
-        axes.set_xlabel("time, s", color=_WORDS)
+        axes.set_xlabel("time, s", color=_TEXT)
 
 
 def _add_legend(figure: "Figure", colours: Mapping[str, Colour], heading: str) -> None:
     from matplotlib.lines import Line2D
 
-    lines = [Line2D([], [], color=_of_1(c), linewidth=3, label=text) for text, c in colours.items()]
-    figure.suptitle(heading, color=_WORDS, fontsize=11)
+    lines = [Line2D([], [], color=_rgb(c), linewidth=3, label=text) for text, c in colours.items()]
+    figure.suptitle(heading, color=_TEXT, fontsize=11)
     figure.legend(
-        handles=lines, loc="outside lower center", ncols=8, frameon=False, labelcolor=_WORDS
+        handles=lines, loc="outside lower center", ncols=8, frameon=False, labelcolor=_TEXT
     )
 
 
-def _of_1(colour: Colour) -> tuple[float, float, float]:
-    """As matplotlib wants it: 0..1."""
+def _rgb(colour: Colour) -> tuple[float, float, float]:
+    """Components 0..1, as Matplotlib expects."""
     r, g, b = colour
     return r / 255, g / 255, b / 255

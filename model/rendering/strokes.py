@@ -1,4 +1,4 @@
-"""Skeletons and words on a picture: colours, strokes, text. Pictures are uint8 RGB (H, W, 3)."""
+"""Drawing on an image (H, W, 3) uint8 RGB: colours, strokes, skeletons, text."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from model.keypoints.skeleton import H36M17
 
-Picture = NDArray[np.uint8]
+RgbImage = NDArray[np.uint8]
 Points = NDArray[np.float32] | NDArray[np.float64]
 Colour = tuple[int, int, int]
 
@@ -20,7 +20,7 @@ PAPER = (235, 238, 243)
 
 @dataclass(frozen=True)
 class Colours:
-    """One person's hue: light on their left, deep on their right, between them in the middle."""
+    """One person's hue: light on their left, dark on their right, medium in the middle."""
 
     left: Colour
     middle: Colour
@@ -43,12 +43,12 @@ PALETTE = (
 
 
 def colours_of(person_id: int) -> Colours:
-    """The colours of person 1, 2, ..; they begin anew after the sixth."""
+    """The colours of person 1, 2, ...; they repeat after the sixth."""
     return PALETTE[(person_id - 1) % len(PALETTE)]
 
 
 def draw_skeleton(
-    picture: Picture,
+    image: RgbImage,
     points: Points,
     colours: Colours,
     width_px: float,
@@ -56,27 +56,27 @@ def draw_skeleton(
     shown: NDArray[np.bool_] | None = None,
     depth: Points | None = None,
 ) -> None:
-    """H36M-17 at points (17, 2) px; `shown` (17,). With depth (17,), m, bones that are farther away
-    come first, and are thinner and darker."""
+    """H36M-17 at points (17, 2) px; bones with an end not `shown` (17,) are left out. With depth
+    (17,), m, farther bones are drawn first, thinner and darker."""
     bones = [b for b in H36M17.bones if shown is None or (shown[b[0]] and shown[b[1]])]
     if depth is not None:
         bones.sort(key=lambda bone: -float(depth[bone[0]] + depth[bone[1]]))
-    widths, dim = _by_depth(depth, width_px)
+    widths, dim = _widths_and_dimming(depth, width_px)
     for parent, child in bones:
         colour = colours.of(H36M17.joints[child])
         ends = points[parent], points[child]
         far = float(dim[parent] + dim[child]) / 2
         bone_px = float(widths[parent] + widths[child]) / 2
-        stroke(picture, *ends, INK, bone_px * 1.6)
-        stroke(picture, *ends, blend(colour, BACKGROUND, far), bone_px)
+        draw_line(image, *ends, INK, bone_px * 1.6)
+        draw_line(image, *ends, blend(colour, BACKGROUND, far), bone_px)
         for joint, end in zip((parent, child), ends, strict=True):
             joint_colour = blend(colours.of(H36M17.joints[joint]), BACKGROUND, float(dim[joint]))
-            dot(picture, end, float(widths[joint]) * 0.78, blend(joint_colour, INK, 0.6))
-            dot(picture, end, float(widths[joint]) * 0.6, blend(joint_colour, PAPER, 0.25))
+            draw_dot(image, end, float(widths[joint]) * 0.78, blend(joint_colour, INK, 0.6))
+            draw_dot(image, end, float(widths[joint]) * 0.6, blend(joint_colour, PAPER, 0.25))
 
 
-def _by_depth(depth: Points | None, width_px: float) -> tuple[Points, Points]:
-    """Each joint's width, px, and how much of the background it takes: (17,) both."""
+def _widths_and_dimming(depth: Points | None, width_px: float) -> tuple[Points, Points]:
+    """For each joint its width in px and the share of background colour mixed in: (17,) both."""
     if depth is None:
         return np.full(len(H36M17.joints), width_px), np.zeros(len(H36M17.joints))
     behind = np.clip((depth - depth.min()) / DIM_OVER_M, 0, 1)
@@ -84,82 +84,81 @@ def _by_depth(depth: Points | None, width_px: float) -> tuple[Points, Points]:
 
 
 def blend(colour: Colour, other: Colour, share: float) -> Colour:
-    """From the one to the other: share 0..1."""
+    """`colour` with a share 0..1 of `other` mixed in."""
     r, g, b = (round(c + (o - c) * share) for c, o in zip(colour, other, strict=True))
     return r, g, b
 
 
-def darken(picture: Picture, mask: NDArray[np.uint8], soft_px: float) -> None:
-    """Take light away where mask (H, W) is bright, 255 all of it, with soft borders."""
-    import cv2
+def darken(image: RgbImage, mask: NDArray[np.uint8], soft_px: float) -> None:
+    """Darken where mask (H, W) is bright, to black at 255; soft_px blurs the borders."""
+    import cv2  # imported where needed: it loads slowly
 
     soft = cv2.GaussianBlur(mask, (0, 0), max(soft_px, 0.5))
-    kept = cv2.merge([255 - np.asarray(soft, np.uint8)] * 3)
-    cv2.multiply(picture, kept, picture, scale=1 / 255)
+    light = cv2.merge([255 - np.asarray(soft, np.uint8)] * 3)
+    cv2.multiply(image, light, image, scale=1 / 255)
 
 
-def stroke(
-    picture: Picture,
+def draw_line(
+    image: RgbImage,
     start: Points,
     end: Points,
     colour: Colour,
     width_px: float,
 ) -> None:
-    """A straight line with round ends, antialiased."""
-    import cv2  # here and below: only those who draw wait for it
+    """A straight antialiased line with round ends."""
+    import cv2
 
     thickness = max(1, round(width_px))
-    cv2.line(picture, _fixed(start), _fixed(end), colour, thickness, cv2.LINE_AA, _FRACTION_BITS)
+    cv2.line(image, _fixed(start), _fixed(end), colour, thickness, cv2.LINE_AA, _FRACTION_BITS)
 
 
-def hairlines(picture: Picture, lines: Points, colour: Colour) -> None:
-    """Many thin lines of one colour: (N, 2, 2) px, their two ends."""
+def draw_hairlines(image: RgbImage, lines: Points, colour: Colour) -> None:
+    """Lines 1 px wide; lines (N, 2, 2) px holds their two ends."""
     import cv2
 
     fixed = np.round(np.clip(lines, -_FAR_PX, _FAR_PX) * 2**_FRACTION_BITS).astype(np.int32)
-    cv2.polylines(picture, list(fixed), False, colour, 1, cv2.LINE_AA, _FRACTION_BITS)
+    cv2.polylines(image, list(fixed), False, colour, 1, cv2.LINE_AA, _FRACTION_BITS)
 
 
-def dot(picture: Picture, at: Points, radius_px: float, colour: Colour) -> None:
+def draw_dot(image: RgbImage, at: Points, radius_px: float, colour: Colour) -> None:
     import cv2
 
     radius = round(radius_px * 2**_FRACTION_BITS)
-    cv2.circle(picture, _fixed(at), radius, colour, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
+    cv2.circle(image, _fixed(at), radius, colour, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
 
 
-def write(
-    picture: Picture, text: str, at: tuple[float, float], height_px: int, colour: Colour = PAPER
+def draw_text(
+    image: RgbImage, text: str, at: tuple[float, float], height_px: int, colour: Colour = PAPER
 ) -> int:
-    """Text whose middle line starts at `at` (x, y); gives the x where it ends."""
-    mask = _letters(text, height_px)
+    """Text whose left end is centred vertically on `at` (x, y); returns the x of its right end."""
+    mask = _text_mask(text, height_px)
     x, y = round(at[0]), round(at[1] - mask.shape[0] / 2)
     top, left = max(0, -y), max(0, -x)
-    area = picture[max(0, y) : y + mask.shape[0], max(0, x) : x + mask.shape[1]]
+    area = image[max(0, y) : y + mask.shape[0], max(0, x) : x + mask.shape[1]]
     share = mask[top : top + area.shape[0], left : left + area.shape[1], None]
     if share.size:
         area[:] = np.round(area + (np.array(colour) - area) * share)
     return x + mask.shape[1]
 
 
-def badge(picture: Picture, text: str, at: Points, colour: Colour) -> None:
-    """A small filled circle around a word or number, its middle at `at`."""
-    if not ((at > -BADGE_PX) & (at < np.array(picture.shape[1::-1]) + BADGE_PX)).all():
+def draw_badge(image: RgbImage, text: str, at: Points, colour: Colour) -> None:
+    """A filled circle with a short text in it, centred on `at`."""
+    if not ((at > -BADGE_PX) & (at < np.array(image.shape[1::-1]) + BADGE_PX)).all():
         return
-    dot(picture, at, BADGE_PX * 0.62, INK)
-    dot(picture, at, BADGE_PX * 0.52, colour)
-    width = _letters(text, BADGE_PX).shape[1]
-    write(picture, text, (at[0] - width / 2, at[1]), BADGE_PX, INK)
+    draw_dot(image, at, BADGE_PX * 0.62, INK)
+    draw_dot(image, at, BADGE_PX * 0.52, colour)
+    width = _text_mask(text, BADGE_PX).shape[1]
+    draw_text(image, text, (at[0] - width / 2, at[1]), BADGE_PX, INK)
 
 
 BADGE_PX = 24
 DIM_OVER_M = 1.2
 MAX_DIM = 0.45
-"""What lies DIM_OVER_M behind a body's nearest joint is so much nearer to the background's
-colour."""
+"""Share of background colour in a joint DIM_OVER_M or more behind the person's nearest joint."""
 
 _FRACTION_BITS = 4
 _FAR_PX = 20000
-"""OpenCV's coordinates are 32 bits with the fraction, and its lines are clipped there."""
+"""Coordinates are clipped here: OpenCV's have 32 bits, fraction included."""
 
 
 def _fixed(point: Points) -> tuple[int, int]:
@@ -168,8 +167,8 @@ def _fixed(point: Points) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=256)
-def _letters(text: str, height_px: int) -> NDArray[np.float64]:
-    """Coverage 0..1 of the text, cut to its width, in a band `height_px` high."""
+def _text_mask(text: str, height_px: int) -> NDArray[np.float64]:
+    """Coverage 0..1 of the text: (height_px, its width)."""
     font = ImageFont.load_default(size=height_px * 0.75)
     left, _, right, _ = font.getbbox(text)
     image = Image.new("L", (max(1, round(right - left)), height_px))

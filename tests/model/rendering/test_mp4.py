@@ -1,4 +1,4 @@
-"""The overlay as a film: its sound keeps its times, whatever it comes in; and Chromium plays it."""
+"""The overlay's MP4: audio keeps its times whatever its codec, and Chromium plays the file."""
 
 import shutil
 from fractions import Fraction
@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 
 from model import VideoInfo, VideoResult, open_video, render_overlay
-from model.rendering import mp4 as film
+from model.rendering import mp4
 
 FPS = 25
 FRAMES = 30
 FLASH_S = 0.6
-"""When one picture is white, and a tone begins."""
+"""When one frame is white, and a tone begins."""
 NOBODY = VideoResult(VideoInfo(64, 48, FPS, FRAMES, 1.2), ("d", "1"), ("m", "1"), (), (), {}, None)
 
 
 def write_flash_and_tone(
     path: Path, codecs: tuple[str, str], rate: int = 48_000, start_s: float = 0.0
 ) -> None:
-    """1.2 s of black but for a flash, and 1.6 s of silence but for a tone; the sound begins with
-    the file, the pictures at start_s."""
+    """1.2 s of black frames with one white, 1.6 s of silence with a tone; the audio starts with the
+    file, the frames at start_s."""
     with av.open(str(path), "w") as container:
         video = container.add_stream(codecs[0], rate=FPS)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
@@ -39,32 +39,32 @@ def write_flash_and_tone(
         tone = np.where(loud, 0.8 * np.sin(2 * np.pi * 1000 * times_s), 0).astype(np.float32)
         for begin in range(0, len(tone) - 960, 960):
             part = np.repeat(tone[None, begin : begin + 960], 2, axis=0)
-            sound = av.AudioFrame.from_ndarray(part, "fltp", "stereo")
-            sound.sample_rate, sound.time_base, sound.pts = rate, Fraction(1, rate), begin
-            container.mux(audio.encode(sound))
+            samples = av.AudioFrame.from_ndarray(part, "fltp", "stereo")
+            samples.sample_rate, samples.time_base, samples.pts = rate, Fraction(1, rate), begin
+            container.mux(audio.encode(samples))
         container.mux(audio.encode())
 
 
 def flash_and_tone_s(path: Path) -> tuple[float, float]:
-    """From the first picture: when it is bright, and when there is sound."""
+    """Times from the first frame: of the white frame, and of the tone."""
     with open_video(path) as video:
         flash_s = next(f.time_s for f in video.frames() if f.image[20:25, 20:25].mean() > 120)
         start_s = video.start_s
     with av.open(str(path)) as container:
-        for sound in container.decode(container.streams.audio[0]):
-            samples = np.abs(sound.to_ndarray().astype(np.float32))
-            if sound.format.is_packed:
-                samples = samples.reshape(-1, len(sound.layout.channels)).T
-            samples /= 1 if sound.format.name.startswith("flt") else 2**15
+        for audio in container.decode(container.streams.audio[0]):
+            samples = np.abs(audio.to_ndarray().astype(np.float32))
+            if audio.format.is_packed:
+                samples = samples.reshape(-1, len(audio.layout.channels)).T
+            samples /= 1 if audio.format.name.startswith("flt") else 2**15
             loud = np.flatnonzero(samples[0] > 0.2)
             if len(loud):
-                assert sound.time is not None
-                return flash_s, sound.time + loud[0] / sound.sample_rate - start_s
-    raise AssertionError("no sound")
+                assert audio.time is not None
+                return flash_s, audio.time + loud[0] / audio.sample_rate - start_s
+    raise AssertionError("no tone")
 
 
 @pytest.mark.parametrize(
-    ("name", "codecs", "rate", "start_s", "kept_as"),
+    ("name", "codecs", "rate", "start_s", "out_codec"),
     [
         ("phone.mp4", ("libx264", "aac"), 44_100, 0.0, "aac"),
         ("late.mkv", ("libx264", "libopus"), 48_000, 0.52, "opus"),
@@ -73,8 +73,8 @@ def flash_and_tone_s(path: Path) -> tuple[float, float]:
         ("broadcast.ts", ("mpeg2video", "mp2"), 48_000, 0.52, "aac"),
     ],
 )
-def test_the_sound_keeps_its_time(
-    name: str, codecs: tuple[str, str], rate: int, start_s: float, kept_as: str, tmp_path: Path
+def test_audio_keeps_its_time(
+    name: str, codecs: tuple[str, str], rate: int, start_s: float, out_codec: str, tmp_path: Path
 ) -> None:
     source, out = tmp_path / name, tmp_path / "out.mp4"
     write_flash_and_tone(source, codecs, rate, start_s)
@@ -82,15 +82,15 @@ def test_the_sound_keeps_its_time(
     before, after = flash_and_tone_s(source), flash_and_tone_s(out)
     assert after == pytest.approx(before, abs=0.003)
     with open_video(source) as video, av.open(str(out)) as container:
-        assert container.streams.audio[0].codec_context.codec.canonical_name == kept_as
-        # what goes on after the last picture is cut
+        assert container.streams.audio[0].codec_context.codec.canonical_name == out_codec
+        # audio after the last frame is cut
         assert len(list(video.frames())) >= FRAMES
-        lasts_s = pytest.approx(video.read_info.duration_s, abs=0.03)
-        assert (container.duration or 0) / av.time_base == lasts_s
+        expected_s = pytest.approx(video.read_info.duration_s, abs=0.03)
+        assert (container.duration or 0) / av.time_base == expected_s
 
 
-def test_sound_that_breaks_off_costs_no_picture(tmp_path: Path) -> None:
-    source, out = tmp_path / "torn.mkv", tmp_path / "out.mp4"
+def test_truncated_audio_loses_no_frames(tmp_path: Path) -> None:
+    source, out = tmp_path / "truncated.mkv", tmp_path / "out.mp4"
     write_flash_and_tone(source, ("libx264", "libopus"))
     content = bytearray(source.read_bytes())
     content[len(content) // 2 :] = b"\xff" * (len(content) - len(content) // 2)
@@ -102,7 +102,7 @@ def test_sound_that_breaks_off_costs_no_picture(tmp_path: Path) -> None:
         assert len(list(video.frames())) == readable > 0
 
 
-def test_one_frame_is_shown_for_as_long_as_a_frame(tmp_path: Path) -> None:
+def test_single_frame_lasts_one_frame_period(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "one.mp4"), "w") as container:
         stream = container.add_stream("mpeg4", rate=5)
         stream.width, stream.height, stream.pix_fmt = 63, 47, "yuv420p"
@@ -113,10 +113,10 @@ def test_one_frame_is_shown_for_as_long_as_a_frame(tmp_path: Path) -> None:
         assert (container.duration or 0) / av.time_base == pytest.approx(0.2, abs=0.01)
 
 
-def test_without_x264_it_is_vp9(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = {"no_such_encoder": {}, **film.ENCODERS}
-    del here["libx264"]
-    monkeypatch.setattr(film, "ENCODERS", here)
+def test_vp9_is_used_without_x264(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoders = {"no_such_encoder": {}, **mp4.ENCODERS}
+    del encoders["libx264"]
+    monkeypatch.setattr(mp4, "ENCODERS", encoders)
     write_flash_and_tone(tmp_path / "in.mp4", ("mpeg4", "aac"))
     render_overlay(tmp_path / "in.mp4", NOBODY, tmp_path / "out.mp4")
     assert flash_and_tone_s(tmp_path / "out.mp4") == pytest.approx((FLASH_S, FLASH_S), abs=0.003)
@@ -136,15 +136,15 @@ PLAY = """async () => {
 }"""
 
 
-def test_chromium_plays_the_servers_overlay(server: httpx.Client, tmp_path: Path) -> None:
+def test_chromium_plays_the_overlay(server: httpx.Client, tmp_path: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium is installed")
     from playwright.sync_api import sync_playwright
 
     write_flash_and_tone(tmp_path / "clip.mp4", ("libx264", "aac"))
-    asked = {"file": (tmp_path / "clip.mp4").read_bytes()}
-    job = server.post("/video", files=asked, headers={"prefer": "wait=100"}, timeout=120)
+    files = {"file": (tmp_path / "clip.mp4").read_bytes()}
+    job = server.post("/video", files=files, headers={"prefer": "wait=100"}, timeout=120)
     overlay = server.base_url.join(f"{job.headers['location']}/overlay")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -154,8 +154,8 @@ def test_chromium_plays_the_servers_overlay(server: httpx.Client, tmp_path: Path
         )
         page = browser.new_page()
         page.goto(str(overlay), wait_until="commit", timeout=120_000)
-        width, height, duration_s, sound_bytes = page.evaluate(PLAY)
+        width, height, duration_s, audio_bytes = page.evaluate(PLAY)
         browser.close()
     assert (width, height) == (840, 360)
     assert duration_s == pytest.approx(1.2, abs=0.03)
-    assert sound_bytes > 0
+    assert audio_bytes > 0

@@ -1,5 +1,4 @@
-"""Curves over time: they are the result's own numbers, gaps are gaps, colours mean who and which
-side."""
+"""The figure: curves equal the result's numbers, break at gaps, and have the right colours."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from service.wire.files import read_result, write_video
 
 @pytest.fixture
 def gappy(real_result: VideoResult) -> VideoResult:
-    """Person 1 is away in frames 5 to 9, and seen once more in frame 20."""
+    """Person 1 is missing in frames 5 to 9 and after 15, except in frame 20."""
     kept = np.r_[0:5, 10:16, 20]
     person = real_result.people[0]
     poses = PoseSequence(person.poses.xyz[kept], person.poses.fps)
@@ -38,15 +37,15 @@ def gappy(real_result: VideoResult) -> VideoResult:
 
 
 def curves(axes: Axes, colour: Colour) -> tuple[np.ndarray, np.ndarray]:
-    """(times, values) of the lines of this colour, and of its dots."""
-    mine = [
+    """(times, values) of the line of this colour, and of its dots."""
+    coloured = [
         line for line in axes.lines if to_rgb(line.get_color()) == tuple(c / 255 for c in colour)
     ]
-    line, dots = (np.array(line.get_data(), float) for line in mine)
+    line, dots = (np.array(line.get_data(), float) for line in coloured)
     return line, dots
 
 
-def test_curves_are_the_joints_and_break_where_the_person_is_away(gappy: VideoResult) -> None:
+def test_curves_equal_the_joints_and_break_where_the_person_is_missing(gappy: VideoResult) -> None:
     figure = motion_figure(gappy, joints=["wrist"], people=[1])
     person, colours = gappy.people[0], colours_of(1)
     assert [axes.get_title("left") for axes in figure.axes] == [
@@ -67,14 +66,14 @@ def test_curves_are_the_joints_and_break_where_the_person_is_away(gappy: VideoRe
     assert figure.axes[1].yaxis_inverted()
 
 
-def test_in_the_room_up_is_up(real_result: VideoResult) -> None:
-    for space, title, turned in (("camera", "y (down)", True), ("world", "y (up)", False)):
+def test_y_axis_points_up_in_every_space(real_result: VideoResult) -> None:
+    for space, title, inverted in (("camera", "y (down)", True), ("world", "y (up)", False)):
         axes = motion_figure(real_result.in_space(space), joints=["head"], people=[2]).axes[1]
         assert axes.get_title("left") == f"head {title}, m"
-        assert axes.yaxis_inverted() == turned
+        assert axes.yaxis_inverted() == inverted
 
 
-def test_an_angle_that_leaves_its_range_is_no_line_across_it(real_result: VideoResult) -> None:
+def test_line_breaks_where_an_angle_wraps_around(real_result: VideoResult) -> None:
     person = real_result.people[0]
     raised = np.repeat(person.poses.xyz[:1], 3, axis=0)
     shoulder, elbow = H36M17.index("left_shoulder"), H36M17.index("left_elbow")
@@ -100,13 +99,13 @@ def test_an_angle_that_leaves_its_range_is_no_line_across_it(real_result: VideoR
 @pytest.mark.parametrize(
     ("suffix", "begins"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")]
 )
-def test_the_command_draws_a_figure(
+def test_plot_command_writes_each_file_type(
     suffix: str, begins: bytes, gappy: VideoResult, tmp_path: Path
 ) -> None:
     write_video(gappy, tmp_path / "walk.npz")
     out = tmp_path / f"figure{suffix}"
-    asked = ["--angles", "trunk_lean", "--person", "1"]
-    assert main(["plot", str(tmp_path / "walk.npz"), "-o", str(out), *asked]) == 0
+    options = ["--angles", "trunk_lean", "--person", "1"]
+    assert main(["plot", str(tmp_path / "walk.npz"), "-o", str(out), *options]) == 0
     assert out.read_bytes().startswith(begins)
     assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, "walk.npz"]
 
@@ -114,25 +113,25 @@ def test_the_command_draws_a_figure(
 def test_json_and_npz_hold_the_same_result(real_result: VideoResult, tmp_path: Path) -> None:
     for name in ("walk.json", "walk.npz"):
         write_video(real_result, tmp_path / name)
-    ours, theirs = (read_result(tmp_path / name) for name in ("walk.json", "walk.npz"))
-    assert replace(ours, people=(), room=None) == replace(theirs, people=(), room=None)
-    for mine, other in zip(ours.people, theirs.people, strict=True):
-        assert mine.id == other.id
-        np.testing.assert_array_equal(mine.frames, other.frames)
-        np.testing.assert_array_equal(mine.times_s, other.times_s)
-        np.testing.assert_array_equal(mine.keypoints.rows, other.keypoints.rows)
-        np.testing.assert_array_equal(mine.poses.xyz, other.poses.xyz)
+    json, npz = (read_result(tmp_path / name) for name in ("walk.json", "walk.npz"))
+    assert replace(json, people=(), room=None) == replace(npz, people=(), room=None)
+    for person, other in zip(json.people, npz.people, strict=True):
+        assert person.id == other.id
+        np.testing.assert_array_equal(person.frames, other.frames)
+        np.testing.assert_array_equal(person.times_s, other.times_s)
+        np.testing.assert_array_equal(person.keypoints.rows, other.keypoints.rows)
+        np.testing.assert_array_equal(person.poses.xyz, other.poses.xyz)
 
 
-def test_what_cannot_be_plotted_is_one_line(
+def test_plot_command_reports_each_error_in_one_line(
     real_result: VideoResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_video(real_result, tmp_path / "walk.npz")
     write_video(replace(real_result, people=()), tmp_path / "nobody.npz")
     (tmp_path / "lift.json").write_text('{"poses": []}')
     (tmp_path / "torn.npz").write_bytes((tmp_path / "walk.npz").read_bytes()[:5000])
-    for asked, message in (
-        ("walk.npz -o a.gif", "the name ends in .png, .svg, .pdf"),
+    for arguments, message in (
+        ("walk.npz -o a.gif", "the file name must end in .png, .svg, .pdf"),
         ("walk.npz -o none/a.png", "there is no folder"),
         ("walk.npz --joints tail", "unknown joint 'tail'; known: head, "),
         ("walk.npz --angles knee", "unknown angle 'knee'; known: left_elbow"),
@@ -143,11 +142,11 @@ def test_what_cannot_be_plotted_is_one_line(
         ("walk.mp4", "a result to read is a .json or .npz file"),
         ("gone.npz", "gone.npz: No such file"),
     ):
-        result, *options = asked.split()
+        result, *options = arguments.split()
         options = [str(tmp_path / o) if o.endswith(("gif", "png")) else o for o in options]
-        assert main(["plot", str(tmp_path / result), *options]) == 1, asked
-        said = capsys.readouterr().err
-        assert message in said and said.count("\n") == 1
+        assert main(["plot", str(tmp_path / result), *options]) == 1, arguments
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
     assert not list(tmp_path.glob("*.png"))
     with pytest.raises(UnknownName):
         plot_motion(real_result, tmp_path / "a.png", joints=["left"])
