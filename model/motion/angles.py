@@ -1,5 +1,4 @@
-"""Joint angles as people who move speak of them: flexion, abduction, lean, twist. docs/angles.md
-shows each with its formula."""
+"""Joint angles: flexion, abduction, elevation, lean, twist. docs/angles.md defines each."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,24 +8,26 @@ from model.keypoints.skeleton import H36M17
 
 Float64 = NDArray[np.float64]
 
-_OF_SIDES = (
+_SIDE_ANGLES = (
     *("knee_flexion", "hip_flexion", "hip_abduction", "elbow_flexion"),
     *("shoulder_flexion", "shoulder_abduction", "shoulder_elevation"),
 )
 ANGLES = (
-    *(f"{side}_{angle}" for side in ("left", "right") for angle in _OF_SIDES),
+    *(f"{side}_{angle}" for side in ("left", "right") for angle in _SIDE_ANGLES),
     *("trunk_lean", "trunk_lateral_lean", "trunk_twist"),
 )
 UPWARDS = {space: np.array((0.0, 1.0 if space == "world" else -1.0, 0.0)) for space in SPACES}
-"""Against gravity; in camera axes, if the camera stands upright."""
+"""Up axis of each space; in camera axes it assumes an upright camera."""
 MIN_SAGITTAL = 0.17
-"""A limb within ten degrees of straight sideways is neither forward nor back."""
+"""Flexion is undefined for a limb within ten degrees of straight sideways."""
 
 
 def joint_angles(poses: PoseSequence) -> Float64:
-    """(T, A) degrees, in the order of ANGLES; nan where an angle has no meaning. All but
-    trunk_lean and trunk_lateral_lean are the body's own, however the camera stands; those two are
-    taken from the room's up for poses in `world`."""
+    """(T, A) degrees in the order of ANGLES; NaN where an angle is undefined.
+
+    trunk_lean and trunk_lateral_lean are relative to the up axis of the poses' space; all others do
+    not depend on the camera.
+    """
     columns = [angle for side in ("left", "right") for angle in _of_side(poses, side)]
     return np.degrees(np.stack([*columns, *_of_trunk(poses)], axis=1))
 
@@ -61,8 +62,8 @@ def _of_trunk(poses: PoseSequence) -> list[Float64]:
 def _flexion_and_abduction(
     limb: Float64, trunk: Float64, across: Float64, side: str
 ) -> tuple[Float64, Float64]:
-    """Where a limb points, seen from axes with their y along the trunk and their x, as nearly as
-    may be, to the left along `across`: how far forward it is raised, and how far to its side."""
+    """Flexion (forward) and abduction (to its own side) of a limb, (T,) rad each, in body axes: y
+    along the trunk, x the part of `across` (right to left) perpendicular to it."""
     left = _unit(across - trunk * _dot(across, trunk)[:, None])
     forward = np.cross(left, trunk)
     ahead, down, out = _dot(limb, forward), -_dot(limb, trunk), _dot(limb, left)
@@ -72,19 +73,19 @@ def _flexion_and_abduction(
 
 
 def _turn(start: Float64, end: Float64, axis: Float64) -> Float64:
-    """From `start` to `end` about `axis`, counter-clockwise seen against it; (T, 3) -> (T,) rad."""
+    """The angle (T,) rad from `start` to `end`, (T, 3), about `axis` by the right-hand rule."""
     sine = _dot(np.cross(start, end), axis)
     cosine = _dot(start, end) - _dot(start, axis) * _dot(end, axis)
     return np.where(np.hypot(sine, cosine) > 0, np.arctan2(sine, cosine), np.nan)
 
 
-def _between(one: Float64, other: Float64) -> Float64:
-    """0 where both point the same way."""
-    return np.arctan2(np.linalg.norm(np.cross(one, other), axis=-1), _dot(one, other))
+def _between(a: Float64, b: Float64) -> Float64:
+    """The angle between two directions: (T, 3) -> (T,) rad, 0..pi."""
+    return np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), _dot(a, b))
 
 
 def _direction(poses: PoseSequence, start: str, end: str) -> Float64:
-    """From joint to joint, of length 1: (T, 3)."""
+    """The unit vector (T, 3) from joint `start` to joint `end`."""
     joints = poses.xyz.astype(np.float64)
     return _unit(joints[:, H36M17.index(end)] - joints[:, H36M17.index(start)])
 
@@ -93,11 +94,11 @@ def _across(poses: PoseSequence, joint: str) -> Float64:
     return _direction(poses, f"right_{joint}", f"left_{joint}")
 
 
-def _dot(one: Float64, other: Float64) -> Float64:
-    return np.einsum("ti,ti->t", one, other)
+def _dot(a: Float64, b: Float64) -> Float64:
+    return np.einsum("ti,ti->t", a, b)
 
 
 def _unit(vectors: Float64) -> Float64:
-    """(T, 3) of length 1; nan where there is no direction."""
+    """(T, 3) scaled to length 1; NaN where the length is 0."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(length > 0, length, np.nan)

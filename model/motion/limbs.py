@@ -1,4 +1,4 @@
-"""Limbs of constant length, as real ones are."""
+"""Poses with limbs of constant length, as real limbs are."""
 
 from dataclasses import replace
 
@@ -11,36 +11,35 @@ from model.keypoints.skeleton import Skeleton
 Float64 = NDArray[np.float64]
 
 SWEEPS = 3
-"""On real results, more bring joints less than 0.4 mm nearer on the mean."""
+"""On real results, more sweeps bring joints less than 0.4 mm nearer on average."""
 
 
 def constant_limbs(poses: PoseSequence) -> PoseSequence:
-    """The poses whose bones have their median lengths that lie nearest to the given ones, by the
-    sum of squared distances in each frame; the root stays.
+    """The nearest poses (T, J, 3), m, whose bones have their median lengths over the frames.
 
-    Bones are turned one after the other, each to its best direction while the others keep theirs
-    (cyclic coordinate descent), starting from their own directions.
+    In each frame the sum of squared joint distances is minimised with the root fixed, by cyclic
+    coordinate descent: each bone in turn takes its best direction while all others keep theirs.
     """
     xyz = poses.xyz.astype(np.float64)
     bones = poses.skeleton.bones
     lengths_m = {c: float(np.median(_length(xyz[:, c] - xyz[:, p]))) for p, c in bones}
-    found = np.repeat(xyz[:, [poses.skeleton.root]], xyz.shape[1], axis=1)
+    fitted = np.repeat(xyz[:, [poses.skeleton.root]], xyz.shape[1], axis=1)
     for parent, child in bones:
-        found[:, child] = found[:, parent] + _scaled(
+        fitted[:, child] = fitted[:, parent] + _scaled(
             xyz[:, child] - xyz[:, parent], lengths_m[child]
         )
     for _ in range(SWEEPS):
         for parent, child in bones:
             limb = _limb(poses.skeleton, child)
-            # where each of the limb's joints would have this bone's end
-            wanted = xyz[:, limb] - found[:, limb] + found[:, [child]]
-            bone = _scaled((wanted - found[:, [parent]]).sum(axis=1), lengths_m[child])
-            found[:, limb] += (found[:, parent] + bone - found[:, child])[:, None]
-    return replace(poses, xyz=found.astype(np.float32))
+            # the bone's end that would put each joint of the limb in its place: (T, len(limb), 3)
+            targets = xyz[:, limb] - fitted[:, limb] + fitted[:, [child]]
+            bone = _scaled((targets - fitted[:, [parent]]).sum(axis=1), lengths_m[child])
+            fitted[:, limb] += (fitted[:, parent] + bone - fitted[:, child])[:, None]
+    return replace(poses, xyz=fitted.astype(np.float32))
 
 
 def _limb(skeleton: Skeleton, joint: int) -> list[int]:
-    """The joint and all that hangs on it."""
+    """The joint and all its descendants."""
     limb = [joint]
     for parent, child in skeleton.bones:
         if parent in limb:
@@ -53,7 +52,7 @@ def _length(bones: Float64) -> Float64:
 
 
 def _scaled(bones: Float64, length_m: float) -> Float64:
-    """The same directions (T, 3) with this length; straight down where there is no direction."""
+    """Vectors (T, 3) of this length in the same directions; straight down for zero vectors."""
     length = _length(bones)[:, None]
     down = np.array((0.0, length_m, 0.0))
     return np.where(length > 0, bones * (length_m / np.where(length > 0, length, 1)), down)

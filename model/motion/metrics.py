@@ -1,7 +1,7 @@
-"""How far predicted poses are from the truth: the only definitions in the project.
+"""Errors of predicted poses, as used everywhere in the project.
 
-All take predicted and true joints (..., J, 3) in metres, relative to the pelvis, and answer in
-millimetres, or in percent where the name says so. Protocols 1, 2 and 3 of Human3.6M.
+All take predicted and true joints (..., J, 3) in metres, relative to the pelvis, and return
+millimetres unless stated otherwise. Protocols 1 to 3 are those of Human3.6M.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ def joint_errors(predicted: Floats, true: Floats) -> Floats:
 
 
 def mpjpe(predicted: Floats, true: Floats) -> float:
-    """Mean per-joint position error (protocol 1)."""
+    """Mean per-joint position error (protocol 1): Ionescu et al., "Human3.6M", TPAMI 2014."""
     return float(joint_errors(predicted, true).mean())
 
 
@@ -30,36 +30,36 @@ def p_mpjpe(predicted: Floats, true: Floats) -> float:
 
 
 def n_mpjpe(predicted: Floats, true: Floats) -> float:
-    """MPJPE after the best scale of each frame (protocol 3)."""
+    """MPJPE after the least-squares scale of each frame (protocol 3): Rhodin et al., "Unsupervised
+    Geometry-Aware Representation for 3D Human Pose Estimation", ECCV 2018."""
     over = (predicted * true).sum(axis=(-2, -1), keepdims=True)
     under = np.maximum((predicted**2).sum(axis=(-2, -1), keepdims=True), 1e-12)
     return mpjpe(predicted * (over / under), true)
 
 
 def mpjve(predicted: Floats, true: Floats, fps: float) -> float:
-    """Mean per-joint velocity error over consecutive frames (T, J, 3): mm/s. Steps from or to a
-    frame whose truth is NaN do not count."""
+    """Mean per-joint velocity error of consecutive frames (T, J, 3), mm/s; steps from or to NaN in
+    `true` are ignored. Pavllo et al., "3D human pose estimation in video ...", CVPR 2019."""
     errors = joint_errors(np.diff(predicted, axis=0), np.diff(true, axis=0))
     return float(np.nanmean(errors)) * fps
 
 
 def pck(predicted: Floats, true: Floats, threshold_mm: float = PCK_THRESHOLD_MM) -> float:
-    """Share of joints within the threshold, percent."""
+    """Percentage of joints within the threshold."""
     return float((joint_errors(predicted, true) <= threshold_mm).mean() * 100)
 
 
 def auc(predicted: Floats, true: Floats) -> float:
-    """Mean PCK over the thresholds 0, 5, .. 150 mm (MPI-INF-3DHP's protocol), percent."""
+    """Mean PCK, percent, over the thresholds 0, 5, .. 150 mm: Mehta et al., "Monocular 3D Human
+    Pose Estimation in the Wild Using Improved CNN Supervision", 3DV 2017."""
     errors = joint_errors(predicted, true)
     return float(np.mean([(errors <= limit).mean() for limit in range(0, 151, 5)]) * 100)
 
 
 def procrustes(predicted: Floats, true: Floats) -> Floats:
-    """Rotate, scale and shift each frame's prediction onto the truth, in least squares.
-
-    Umeyama, "Least-squares estimation of transformation parameters between two point patterns",
-    1991, equations 40-42; never a reflection.
-    """
+    """Each frame's prediction rotated, scaled and shifted onto the truth by least squares, without
+    reflection: (..., J, 3) m. Umeyama, "Least-squares estimation of transformation parameters
+    between two point patterns", 1991, equations 40-42."""
     true_mean = true.mean(axis=-2, keepdims=True)
     x = predicted - predicted.mean(axis=-2, keepdims=True)
     y = true - true_mean

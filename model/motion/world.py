@@ -1,8 +1,7 @@
-"""From camera axes to a room: which way is up, and where the floor is.
+"""World space: the up axis and the floor, estimated from the people in camera space.
 
-The camera is taken to stand still. Up is where standing people's heads are above their feet; the
-floor lies under the lowest feet. One room holds all the people of a video, as they stand to each
-other.
+The camera is assumed not to move. The up axis points from the feet to the trunk of standing people;
+the floor is under the lowest feet. All people of a video share one world space.
 """
 
 from collections.abc import Sequence
@@ -22,22 +21,22 @@ CAMERA_UPRIGHT = "the camera stands still and is upright, the lowest feet stand"
 
 CAMERA_UP = np.array((0.0, -1.0, 0.0))
 STRETCHED = 0.8
-"""Who stands is at least so long from ankles to thorax, as a share of the bones between; who sits
-is not."""
+"""Least distance from ankles to thorax of a standing person, as a share of the bones between; that
+of a sitting person is smaller."""
 MAX_BEND_DEG = 40.0
-"""Between trunk and legs of who stands."""
+"""Largest angle between trunk and legs of a standing person."""
 MAX_TILT_DEG = 60.0
-"""Who is further from the camera's own upright lies, rather than that the camera does."""
+"""A body further from the camera's up axis is taken for a lying person, not for a tilted camera."""
 STANDING_SHARE = 0.1
-"""Less of all frames are rather mistakes than people who stand."""
+"""Smallest share of frames with a standing person; fewer are taken for errors."""
 FLOOR_QUANTILE = 0.25
-"""Of the height of the lower ankle; docs/world.md has the measurement."""
+"""Quantile of the lower ankle's height that determines the floor; measured in docs/world.md."""
 ANKLE_M = 0.045
-"""How high that quantile lies above the floor, measured on recordings."""
-NEAR = 1e-2
-"""Directions (rad) below which votes are not told apart."""
+"""Height of that quantile above the floor, measured on recordings."""
+MIN_DISTANCE = 1e-2
+"""Lower bound, rad, of the distances in Weiszfeld's algorithm."""
 
-_REACH = (("right_hip", "right_knee"), ("right_knee", "right_ankle"), ("hip", "thorax"))
+_BONES = (("right_hip", "right_knee"), ("right_knee", "right_ankle"), ("hip", "thorax"))
 _ANKLES = [H36M17.index("right_ankle"), H36M17.index("left_ankle")]
 _THORAX = H36M17.index("thorax")
 
@@ -45,10 +44,10 @@ _THORAX = H36M17.index("thorax")
 @dataclass(frozen=True)
 class Room:
     """World axes: x right as the camera sees it, y up, z towards the camera, right-handed, m; the
-    origin lies on the floor below the camera.
+    origin is on the floor below the camera.
 
-    rotation (3, 3) turns camera axes to world axes; camera_height_m is the camera's over the floor;
-    assumes says what that rests on: PEOPLE_UPRIGHT or CAMERA_UPRIGHT.
+    rotation (3, 3) from camera to world axes; camera_height_m above the floor; assumes is the
+    assumption made: PEOPLE_UPRIGHT or CAMERA_UPRIGHT.
     """
 
     rotation: Float64
@@ -57,7 +56,7 @@ class Room:
 
     @property
     def offset(self) -> Float64:
-        """Where the camera is: (3,) m."""
+        """The camera's position in the world: (3,) m."""
         return np.array((0.0, self.camera_height_m, 0.0))
 
     def to_world(self, xyz: Float64) -> Float64:
@@ -70,19 +69,19 @@ class Room:
 
 
 def room_of(people: Sequence[tuple[PoseSequence, Float32]]) -> Room:
-    """The room of one or more people, each by poses relative to the pelvis and roots (T, 3) m in
+    """The world space of one or more people, each by root-relative poses and roots (T, 3) m in
     camera axes."""
     votes = np.concatenate([_standing(poses.xyz.astype(np.float64)) for poses, _ in people])
     frames = sum(len(poses) for poses, _ in people)
-    stand = len(votes) >= STANDING_SHARE * frames
-    up = _middle_direction(votes) if stand else CAMERA_UP
+    enough = len(votes) >= STANDING_SHARE * frames
+    up = _median_direction(votes) if enough else CAMERA_UP
     ankles = np.concatenate([poses.xyz[:, _ANKLES] + root[:, None] for poses, root in people])
     floor = np.quantile((ankles @ up).min(axis=1), FLOOR_QUANTILE) - ANKLE_M
-    return Room(level(up), float(-floor), PEOPLE_UPRIGHT if stand else CAMERA_UPRIGHT)
+    return Room(level(up), float(-floor), PEOPLE_UPRIGHT if enough else CAMERA_UPRIGHT)
 
 
 def placed(poses: PoseSequence, root: Float32, room: Room | None, space: str) -> PoseSequence:
-    """The poses in one of SPACES; root (T, 3) m in camera axes. Raises UnknownName."""
+    """The poses converted to one of SPACES; root (T, 3) m in camera axes. Raises UnknownName."""
     if space not in SPACES:
         raise UnknownName("space", space, SPACES)
     if space == poses.space:
@@ -99,48 +98,49 @@ def placed(poses: PoseSequence, root: Float32, room: Room | None, space: str) ->
 
 
 def space_warnings(space: str, room: Room | None) -> list[str]:
-    """What was guessed of a place in the room."""
+    """Warnings about assumptions behind poses in this space."""
     if space == "world" and room and room.assumes == CAMERA_UPRIGHT:
-        return ["nobody stands for long enough to tell which way is up: the camera's up was taken"]
+        return ["nobody stands for long enough to estimate the up axis: the camera's is used"]
     return []
 
 
 def _standing(xyz: Float64) -> Float64:
-    """From ankles to thorax, in the n of T frames in which a person stands: directions (n, 3)."""
+    """Unit vectors (n, 3) from ankles to thorax in the n of T frames in which the person stands."""
     ankles = xyz[:, _ANKLES].mean(axis=1)
     legs, trunk = xyz[:, H36M17.root] - ankles, xyz[:, _THORAX] - xyz[:, H36M17.root]
     body = legs + trunk
     length = np.linalg.norm(body, axis=1)
-    stands = length > STRETCHED * _reach(xyz)
-    stands &= _angle(legs, trunk) < np.radians(MAX_BEND_DEG)
-    stands &= _angle(body, CAMERA_UP) < np.radians(MAX_TILT_DEG)
-    return body[stands] / length[stands, None]
+    standing = length > STRETCHED * _length_m(xyz)
+    standing &= _angle(legs, trunk) < np.radians(MAX_BEND_DEG)
+    standing &= _angle(body, CAMERA_UP) < np.radians(MAX_TILT_DEG)
+    return body[standing] / length[standing, None]
 
 
-def _reach(xyz: Float64) -> float:
-    """From ankle to thorax along the bones, m."""
-    starts, ends = ([H36M17.index(joint) for joint in side] for side in zip(*_REACH, strict=True))
+def _length_m(xyz: Float64) -> float:
+    """Median length from ankle to thorax along the bones, m."""
+    starts, ends = ([H36M17.index(joint) for joint in side] for side in zip(*_BONES, strict=True))
     bones = np.linalg.norm(xyz[:, ends] - xyz[:, starts], axis=-1)
     return float(np.median(bones, axis=0).sum())
 
 
-def _angle(one: Float64, other: Float64) -> Float64:
-    across = np.linalg.norm(np.cross(one, other), axis=-1)
-    angle: Float64 = np.arctan2(across, (one * other).sum(axis=-1))
+def _angle(a: Float64, b: Float64) -> Float64:
+    sine = np.linalg.norm(np.cross(a, b), axis=-1)
+    angle: Float64 = np.arctan2(sine, (a * b).sum(axis=-1))
     return angle
 
 
-def _middle_direction(votes: Float64) -> Float64:
-    """The direction (3,) with the least sum of distances to votes (n, 3): Weiszfeld's steps."""
-    middle = _unit(np.median(votes, axis=0))
+def _median_direction(votes: Float64) -> Float64:
+    """The direction (3,) with the least sum of distances to votes (n, 3): the geometric median on
+    the sphere, by Weiszfeld's algorithm."""
+    median = _unit(np.median(votes, axis=0))
     for _ in range(20):
-        near = 1 / np.maximum(np.linalg.norm(votes - middle, axis=1), NEAR)
-        middle = _unit(near @ votes)
-    return middle
+        weights = 1 / np.maximum(np.linalg.norm(votes - median, axis=1), MIN_DISTANCE)
+        median = _unit(weights @ votes)
+    return median
 
 
 def level(up: Float64) -> Float64:
-    """The rotation (3, 3) from camera axes to those of a level camera that looks the same way."""
+    """The rotation (3, 3) from camera axes to world axes with this up axis (3,) in camera axes."""
     back = np.array((0.0, 0.0, -1.0))
     towards = _unit(back - up * (up @ back))
     return np.stack([np.cross(up, towards), up, towards])

@@ -1,4 +1,4 @@
-"""The metrics against hand-worked cases, SciPy's Procrustes and the invariances they promise."""
+"""The metrics: cases computed by hand, SciPy as oracle, and invariances."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ FEW = settings(max_examples=15)
 
 
 def poses(seed: int, frames: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """True poses of a person's size, and predictions some 10 cm off."""
+    """Predictions some 10 cm off, and true poses of a person's size."""
     generator = np.random.default_rng(seed)
     true = generator.normal(scale=0.4, size=(frames, J, 3))
     return true + generator.normal(scale=0.1, size=true.shape), true
@@ -30,13 +30,13 @@ def rotations(seed: int, frames: int) -> np.ndarray:
 
 
 def best_similarity(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """One frame (J, 3) by SciPy alone: its orthogonal Procrustes gives the rotation, or, where that
-    mirrors, its solver of Wahba's problem."""
+    """One frame (J, 3) by SciPy: the rotation of its orthogonal Procrustes or, if that is a
+    reflection, of its solver of Wahba's problem."""
     x, y = predicted - predicted.mean(axis=0), true - true.mean(axis=0)
-    turn, _ = orthogonal_procrustes(x, y)
-    if np.linalg.det(turn) < 0:
-        turn = Rotation.align_vectors(y, x)[0].as_matrix().T
-    turned = x @ turn
+    rotation, _ = orthogonal_procrustes(x, y)
+    if np.linalg.det(rotation) < 0:
+        rotation = Rotation.align_vectors(y, x)[0].as_matrix().T
+    turned = x @ rotation
     return (turned * y).sum() / (turned**2).sum() * turned + true.mean(axis=0)
 
 
@@ -51,7 +51,7 @@ def test_mpjpe_by_hand() -> None:
 
 
 def test_n_mpjpe_by_hand() -> None:
-    """Twice too large is no error at all; else the least-squares scale: (1*1 + 1*0) / (1 + 1)."""
+    """A scale of 2 is no error; in the second case the best scale is (1*1 + 1*0) / (1 + 1)."""
     assert metrics.n_mpjpe(2 * TRUE, TRUE) == pytest.approx(0.0)
     predicted = np.array([[[1.0, 0, 0], [0, 1.0, 0]]])
     true = np.array([[[1.0, 0, 0], [0, 0, 0]]])
@@ -59,8 +59,8 @@ def test_n_mpjpe_by_hand() -> None:
 
 
 def test_mpjve_by_hand() -> None:
-    """A joint that moves 1 cm a frame where the truth rests, beside one that rests: at 50 frames a
-    second 500 mm/s and 0. A constant error costs nothing."""
+    """Two joints rest; one is predicted to move 1 cm a frame, 500 mm/s at 50 frames/s. A constant
+    error does not count."""
     true = np.zeros((4, 2, 3))
     predicted = np.zeros((4, 2, 3)) + 0.3
     predicted[:, 0, 2] += 0.01 * np.arange(4)
@@ -68,8 +68,8 @@ def test_mpjve_by_hand() -> None:
 
 
 def test_pck_and_auc_by_hand() -> None:
-    """Joints off by 0, 12, 150 and 151 mm: within 150 mm lie three. Over the 31 thresholds 0, 5, ..
-    150 mm, the first is within at 31, the second from 15 mm on at 28, the third at the last one."""
+    """Errors of 0, 12, 150 and 151 mm: three are within 150 mm. Of the 31 thresholds 0, 5, .. 150
+    mm, the first is within all 31, the second within 28 (from 15 mm), the third within the last."""
     true = np.zeros((2, 2, 3))
     predicted = np.zeros((2, 2, 3))
     predicted.reshape(-1, 3)[:, 0] = [0.0, 0.012, 0.15, 0.151]
@@ -79,7 +79,7 @@ def test_pck_and_auc_by_hand() -> None:
 
 
 def test_p_mpjpe_by_hand() -> None:
-    """A triangle turned by a quarter, doubled and shifted is found again exactly."""
+    """Points rotated by 90 degrees, scaled by 2 and shifted are aligned exactly."""
     true = np.array([[[0.0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]]])
     quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
     predicted = 2 * true @ quarter.T + [5.0, -1.0, 2.0]
@@ -89,7 +89,7 @@ def test_p_mpjpe_by_hand() -> None:
 
 @FEW
 @given(seed=SEEDS)
-def test_procrustes_is_scipys(seed: int) -> None:
+def test_procrustes_matches_scipy(seed: int) -> None:
     predicted, true = poses(seed)
     expected = np.stack([best_similarity(p, t) for p, t in zip(predicted, true, strict=True)])
     np.testing.assert_allclose(metrics.procrustes(predicted, true), expected, atol=1e-9)
@@ -99,20 +99,20 @@ def test_procrustes_is_scipys(seed: int) -> None:
 
 @FEW
 @given(seed=SEEDS)
-def test_procrustes_leaves_scipys_disparity(seed: int) -> None:
-    """scipy.spatial.procrustes, another implementation, tells the squared rest of the shape of unit
-    size; it may mirror, which poses this close to the truth do not ask for."""
+def test_procrustes_residual_matches_scipys_disparity(seed: int) -> None:
+    """scipy.spatial.procrustes returns the squared residual of shapes of unit size. It allows
+    reflections, which never fit better for poses this close to the truth."""
     predicted, true = poses(seed, frames=1)
     _, _, disparity = scipy_procrustes(true[0], predicted[0])
-    rest = ((metrics.procrustes(predicted, true) - true) ** 2).sum()
+    residual = ((metrics.procrustes(predicted, true) - true) ** 2).sum()
     size = ((true - true.mean(axis=-2, keepdims=True)) ** 2).sum()
-    assert rest / size == pytest.approx(disparity)
+    assert residual / size == pytest.approx(disparity)
 
 
 @FEW
 @given(seed=SEEDS)
 def test_procrustes_never_mirrors(seed: int) -> None:
-    """A mirrored person keeps an error, the least one that a proper rotation leaves."""
+    """A mirrored pose keeps the least error that a proper rotation can reach."""
     _, true = poses(seed)
     mirrored = true * [-1.0, 1.0, 1.0]
     expected = np.stack([best_similarity(p, t) for p, t in zip(mirrored, true, strict=True)])
@@ -124,7 +124,7 @@ def test_procrustes_never_mirrors(seed: int) -> None:
 
 @FEW
 @given(seed=SEEDS)
-def test_the_scale_of_n_mpjpe_is_the_best(seed: int) -> None:
+def test_n_mpjpe_uses_the_best_scale(seed: int) -> None:
     predicted, true = poses(seed, frames=1)
     best = minimize_scalar(lambda s: ((s * predicted - true) ** 2).sum(), bracket=(0.5, 2)).x
     assert metrics.n_mpjpe(predicted, true) == pytest.approx(
@@ -134,16 +134,16 @@ def test_the_scale_of_n_mpjpe_is_the_best(seed: int) -> None:
 
 @FEW
 @given(seed=SEEDS, scale=st.floats(0.1, 10))
-def test_what_changes_nothing(seed: int, scale: float) -> None:
+def test_metrics_ignore_the_transforms_they_align(seed: int, scale: float) -> None:
     predicted, true = poses(seed)
-    turn = rotations(seed, len(true))
+    rotation = rotations(seed, len(true))
     shift = np.random.default_rng(seed).normal(size=(len(true), 1, 3))
-    everything = scale * predicted @ turn + shift
-    assert metrics.p_mpjpe(everything, true) == pytest.approx(metrics.p_mpjpe(predicted, true))
+    transformed = scale * predicted @ rotation + shift
+    assert metrics.p_mpjpe(transformed, true) == pytest.approx(metrics.p_mpjpe(predicted, true))
     assert metrics.n_mpjpe(scale * predicted, true) == pytest.approx(
         metrics.n_mpjpe(predicted, true)
     )
-    assert metrics.mpjpe(predicted @ turn + shift, true @ turn + shift) == pytest.approx(
+    assert metrics.mpjpe(predicted @ rotation + shift, true @ rotation + shift) == pytest.approx(
         metrics.mpjpe(predicted, true)
     )
     assert metrics.mpjve(predicted + shift[:1], true, 50.0) == pytest.approx(
@@ -153,12 +153,12 @@ def test_what_changes_nothing(seed: int, scale: float) -> None:
 
 @FEW
 @given(seed=SEEDS)
-def test_each_alignment_removes_squared_error(seed: int) -> None:
-    """Each protocol may do what the one before it may, and more."""
+def test_each_protocol_reduces_the_squared_error(seed: int) -> None:
+    """Each protocol's alignment includes the one before it."""
     predicted, true = poses(seed)
 
-    def squared(found: np.ndarray) -> np.ndarray:
-        return ((found - true) ** 2).sum(axis=(-2, -1))
+    def squared(aligned: np.ndarray) -> np.ndarray:
+        return ((aligned - true) ** 2).sum(axis=(-2, -1))
 
     scale = (predicted * true).sum(axis=(-2, -1)) / (predicted**2).sum(axis=(-2, -1))
     scaled = squared(predicted * scale[:, None, None])
@@ -168,7 +168,7 @@ def test_each_alignment_removes_squared_error(seed: int) -> None:
 
 @FEW
 @given(seed=SEEDS)
-def test_frames_are_aligned_each_alone(seed: int) -> None:
+def test_frames_are_aligned_separately(seed: int) -> None:
     predicted, true = poses(seed, frames=4)
     alone = [metrics.p_mpjpe(predicted[i], true[i]) for i in range(4)]
     assert metrics.p_mpjpe(predicted, true) == pytest.approx(np.mean(alone))
@@ -176,7 +176,7 @@ def test_frames_are_aligned_each_alone(seed: int) -> None:
     assert in_two == pytest.approx(np.mean(alone))
 
 
-def test_what_is_exact_costs_nothing() -> None:
+def test_exact_prediction_has_no_error() -> None:
     _, true = poses(0)
     for metric in (metrics.mpjpe, metrics.n_mpjpe, metrics.p_mpjpe):
         assert metric(true, true) == pytest.approx(0.0, abs=1e-9)
@@ -185,16 +185,16 @@ def test_what_is_exact_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize("metric", [metrics.mpjpe, metrics.n_mpjpe, metrics.p_mpjpe])
-def test_a_collapsed_pose_is_an_error_and_no_nan(
+def test_collapsed_pose_gives_a_finite_error(
     metric: Callable[[np.ndarray, np.ndarray], float],
 ) -> None:
-    """All joints in one place, as a network answers that has learnt nothing."""
+    """All joints in one place, as an untrained network may predict."""
     _, true = poses(0)
     assert 100 < metric(np.zeros_like(true), true) < 2000
 
 
-def test_a_flat_pose_is_aligned() -> None:
-    """All joints in one plane, where a mirror and a rotation do the same."""
+def test_flat_pose_is_aligned() -> None:
+    """All joints in one plane, where a reflection equals a rotation."""
     predicted, true = poses(0)
     flat = true * [1.0, 1.0, 0.0]
     turned = flat @ rotations(0, len(flat))
@@ -202,7 +202,7 @@ def test_a_flat_pose_is_aligned() -> None:
     assert np.isfinite(metrics.p_mpjpe(predicted, flat))
 
 
-def test_float32_is_enough_and_stays_as_it_was() -> None:
+def test_float32_is_accurate_and_inputs_are_unchanged() -> None:
     predicted, true = (part.astype(np.float32) for part in poses(0, frames=50))
     before = predicted.copy()
     for metric in (metrics.mpjpe, metrics.n_mpjpe, metrics.p_mpjpe, metrics.pck, metrics.auc):

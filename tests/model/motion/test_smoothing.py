@@ -1,4 +1,4 @@
-"""Filters: against SciPy and the paper's scalar algorithm, and what each must keep."""
+"""Filters: SciPy and the paper's scalar algorithm as oracles, and invariances."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -34,7 +34,7 @@ def amplitude(xyz: Float32) -> float:
 
 @pytest.mark.parametrize("kind", SMOOTHINGS)
 @pytest.mark.parametrize("frames", [1, 2, 3, 10, 100])
-def test_any_length_keeps_its_length_and_a_still_person_stays_still(kind: str, frames: int) -> None:
+def test_filters_keep_the_length_and_still_poses(kind: str, frames: int) -> None:
     still = PoseSequence(np.repeat(noisy(1), frames, axis=0), FPS)
     smoothed = smooth(still, kind)
     assert smoothed.fps == FPS
@@ -42,7 +42,7 @@ def test_any_length_keeps_its_length_and_a_still_person_stays_still(kind: str, f
 
 
 @pytest.mark.parametrize("kind", FILTERS)
-def test_noise_shrinks(kind: str) -> None:
+def test_filters_reduce_noise(kind: str) -> None:
     poses = PoseSequence(noisy(200), FPS)
     before = np.abs(np.diff(poses.xyz, n=2, axis=0)).mean()
     after = np.abs(np.diff(smooth(poses, kind).xyz, n=2, axis=0)).mean()
@@ -50,7 +50,7 @@ def test_noise_shrinks(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", FILTERS)
-def test_joints_and_axes_do_not_mix_and_turning_the_camera_turns_the_answer(kind: str) -> None:
+def test_filters_are_equivariant_to_rotation_and_joint_order(kind: str) -> None:
     poses = noisy(60)
     turn = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0].astype(np.float32)
     whole = smooth(PoseSequence(poses, FPS), kind).xyz
@@ -69,14 +69,14 @@ def test_offline_filters_have_zero_phase_and_pass_71_percent_at_the_cutoff(
     np.testing.assert_allclose(filtered(poses[::-1], FPS)[::-1], filtered(poses, FPS), atol=5e-3)
 
 
-def test_butterworth_is_scipys_filter_by_its_other_form() -> None:
+def test_butterworth_matches_scipys_transfer_function_form() -> None:
     poses = noisy(80)
     b, a = butter(2, atan(tan(pi * CUTOFF_HZ / FPS) / 0.802) * FPS / pi, fs=FPS)
     expected = filtfilt(b, a, poses, axis=0)
     np.testing.assert_allclose(butterworth(poses, FPS), expected, atol=1e-4)
 
 
-def test_one_euro_is_the_papers_algorithm_on_one_axis() -> None:
+def test_one_euro_matches_the_papers_algorithm_on_one_axis() -> None:
     def alpha(cutoff: float) -> float:
         tau = 1 / (2 * pi * cutoff)
         return 1 / (1 + tau * FPS)
@@ -87,17 +87,17 @@ def test_one_euro_is_the_papers_algorithm_on_one_axis() -> None:
     x, dx, expected = signal[0], 0.0, [signal[0]]
     for previous, value in pairwise(signal):
         dx = alpha(1.0) * (value - previous) * FPS + (1 - alpha(1.0)) * dx
-        now = alpha(1.5 + 4.0 * abs(dx))
-        x = now * value + (1 - now) * x
+        weight = alpha(1.5 + 4.0 * abs(dx))
+        x = weight * value + (1 - weight) * x
         expected.append(x)
     np.testing.assert_allclose(one_euro(xyz, FPS)[:, 5, 2], expected, atol=1e-6)
 
 
-def test_slow_films_are_left_alone_where_a_filter_cannot_work() -> None:
+def test_butterworth_returns_its_input_below_twice_the_cutoff() -> None:
     poses = noisy(20)
     assert butterworth(poses, 10.0) is poses
 
 
-def test_an_unknown_filter_is_named_with_those_that_exist() -> None:
+def test_unknown_filter_error_lists_the_known_ones() -> None:
     with pytest.raises(UnknownName, match="butterworth, gaussian, none, one_euro"):
         smooth(PoseSequence(noisy(3), FPS), "kalman")
