@@ -1,4 +1,4 @@
-"""Made-up video files."""
+"""Synthetic video files."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ CORNERS = {
     (-1, 1): (20, 20, 230),
     (1, 1): (0,) * 3,
 }
-"""(x, y) of a corner, right and down positive -> its colour."""
+"""(x, y) of a corner, x right, y down -> its colour."""
 
 
 def corners(width: int = 64, height: int = 48) -> NDArray[np.uint8]:
@@ -34,7 +34,7 @@ def film(
     image: NDArray[np.uint8] | None = None,
     prepare: Callable[[Any], None] = lambda stream: None,
 ) -> bytes:
-    """A video file of one picture shown at the given times, s."""
+    """A video file that shows one image at each of `times`, s."""
     image = corners() if image is None else image
     written = io.BytesIO()
     with av.open(written, "w", format=suffix) as container:

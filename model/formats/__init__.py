@@ -1,1 +1,1 @@
-"""Results as files of other tools, and keypoints from files of other tools."""
+"""Results written as files for other tools, and keypoints read from files of other tools."""

@@ -1,4 +1,4 @@
-"""BVH, for Blender and other animation tools: one person as a skeleton that turns."""
+"""BVH, for Blender and other animation tools: one person as an animated skeleton."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,16 +6,15 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from model.formats.rig import NODES, Node, RiggedMotion, bridged, rest_direction, rig
+from model.formats.rig import NODES, Node, RiggedMotion, interpolated, rest_direction, rig
 from model.formats.trajectory import Float64
 from model.video.results import PersonMotion
 
 
 def write_bvh(person: PersonMotion, path: Path) -> None:
-    """Metres, Y up, degrees; from the person's first frame to their last at the mean frame rate,
-    interpolated while they are away. Bones have their median lengths, so joints lie where
-    constant_limbs puts them."""
-    motion = bridged(rig(person), person.frames)
+    """Metres, Y up, degrees; every frame from the person's first to their last at the mean frame
+    rate, interpolated where they are missing. Joints are where constant_limbs puts them."""
+    motion = interpolated(rig(person), person.frames)
     with path.open("w", encoding="ascii", newline="\n") as file:
         file.write("HIERARCHY\n")
         file.writelines(f"{line}\n" for line in _hierarchy(motion.offsets))
@@ -26,7 +25,7 @@ def write_bvh(person: PersonMotion, path: Path) -> None:
 
 
 def _hierarchy(offsets: Float64) -> Iterator[str]:
-    """The lines of the tree; NODES are in its order, depth first."""
+    """The lines of the HIERARCHY section; NODES are in its order, depth first."""
     open_nodes: list[str] = []
     for node, offset in zip(NODES, offsets, strict=True):
         while open_nodes and open_nodes[-1] != node.parent:
@@ -49,23 +48,25 @@ def _title(node: Node) -> str:
 
 
 def _channels(node: Node) -> str:
-    turns = [f"{axis}rotation" for axis in _order(node)]
+    rotations = [f"{axis}rotation" for axis in _euler_order(node)]
     if node.parent:
-        return f"3 {' '.join(turns)}"
-    return f"6 Xposition Yposition Zposition {' '.join(turns)}"
+        return f"3 {' '.join(rotations)}"
+    return f"6 Xposition Yposition Zposition {' '.join(rotations)}"
 
 
-def _order(node: Node) -> str:
-    """The axes of a node's three turns. The middle one, beyond a right angle of which the other two
-    flip, is one about which it hardly turns: the bone's own, where it stands upright at rest."""
+def _euler_order(node: Node) -> str:
+    """The axes of a node's Euler angles. Past 90 degrees of the middle one the other two flip, so
+    it is the axis with the least rotation: the bone's own if it is vertical at rest."""
     upright = node.parent and node.aim and rest_direction(node.aim)[0] == 0
     return "ZYX" if upright else "ZXY"
 
 
 def _angles(motion: RiggedMotion) -> Float64:
-    """(T, 3 * nodes that turn) degrees, without jumps of a whole turn."""
+    """(T, 3 * nodes that rotate) degrees, without jumps of 360."""
     columns = [
-        Rotation.from_quat(rotations).as_euler(_order(node), degrees=True, suppress_warnings=True)
+        Rotation.from_quat(rotations).as_euler(
+            _euler_order(node), degrees=True, suppress_warnings=True
+        )
         for node, rotations in zip(NODES, motion.rotations.transpose(1, 0, 2), strict=True)
         if node.aim
     ]

@@ -20,24 +20,24 @@ COMPONENT_TYPES = {"uint8": 5121, "uint16": 5123, "float32": 5126}
 """Section 3.6.2.2."""
 ELEMENT_TYPES = {(): "SCALAR", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"}
 VERTICES, INDICES = 34962, 34963
-"""What a part of the buffer is for, section 5.11.5."""
+"""Buffer view targets, section 5.11.5."""
 BONE_WIDTH = 0.1
-"""Half the width of a drawn bone, of its length."""
+"""Half the width of a bone's mesh, as a share of its length."""
 _RING = ((1, 2), (2, 3), (3, 4), (4, 1))
 FACES = (*((0, b, a) for a, b in _RING), *((5, a, b) for a, b in _RING))
-"""Of a drawn bone, whose corners are its start, a ring of four, and its end."""
+"""Of a bone's mesh, whose vertices are its start, a ring of four, and its end."""
 
 
 @dataclass
 class _Buffer:
-    """The binary chunk, and what is said of its parts."""
+    """The binary chunk with its buffer views and accessors."""
 
     content: bytearray = field(default_factory=bytearray)
     views: list[dict[str, Any]] = field(default_factory=list)
     accessors: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, elements: NDArray[Any], target: int | None = None) -> int:
-        """Elements of one kind; the number of their accessor."""
+        """Append elements; returns the index of their accessor."""
         view = {"buffer": 0, "byteOffset": len(self.content), "byteLength": elements.nbytes}
         self.views.append(view | ({"target": target} if target else {}))
         self.content += elements.tobytes() + bytes(-elements.nbytes % 4)
@@ -55,8 +55,8 @@ class _Buffer:
 
 
 def write_glb(person: PersonMotion, path: Path) -> None:
-    """Metres, Y up, keys at the true times of the frames in which the person was seen. Bones have
-    their median lengths, so joints lie where constant_limbs puts them; they carry a plain mesh."""
+    """Metres, Y up, keys at the true times of the person's frames. Joints are where constant_limbs
+    puts them; bones carry a plain mesh."""
     motion = rig(person)
     buffer = _Buffer()
     document = {
@@ -71,11 +71,11 @@ def write_glb(person: PersonMotion, path: Path) -> None:
         "bufferViews": buffer.views,
         "buffers": [{"byteLength": len(buffer.content)}],
     }
-    _write(document, buffer.content, path)
+    _write_container(document, buffer.content, path)
 
 
-def _write(document: dict[str, Any], content: bytearray, path: Path) -> None:
-    """The container: a header and two chunks, section 4.4."""
+def _write_container(document: dict[str, Any], content: bytearray, path: Path) -> None:
+    """A header and two chunks, section 4.4."""
     text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
     with path.open("wb") as file:
@@ -97,12 +97,12 @@ def _nodes(offsets: Float64) -> list[dict[str, Any]]:
 
 
 def _rest(offsets: Float64) -> Float64:
-    """Where the nodes are at rest: (N, 3)."""
-    places = offsets.copy()
+    """The nodes' positions at rest: (N, 3)."""
+    positions = offsets.copy()
     for child, parent in enumerate(PARENTS):
         if parent >= 0:
-            places[child] += places[parent]
-    return places
+            positions[child] += positions[parent]
+    return positions
 
 
 def _skin(offsets: Float64, buffer: _Buffer) -> dict[str, Any]:
@@ -117,19 +117,21 @@ def _skin(offsets: Float64, buffer: _Buffer) -> dict[str, Any]:
 
 
 def _bones(offsets: Float64, buffer: _Buffer) -> dict[str, Any]:
-    """A double pyramid for each bone, which turns as the node at its start does."""
+    """The mesh: a double pyramid for each bone, skinned to the node at its start."""
     starts = _rest(offsets) - offsets
     bones = [i for i in range(len(NODES)) if np.any(offsets[i])]
-    places = np.concatenate([_pyramids(starts[i], offsets[i]) for i in bones] or [np.zeros((6, 3))])
-    joints = np.zeros((len(places), 4), np.uint8)
+    vertices = np.concatenate(
+        [_pyramids(starts[i], offsets[i]) for i in bones] or [np.zeros((6, 3))]
+    )
+    joints = np.zeros((len(vertices), 4), np.uint8)
     joints[:, 0] = np.repeat([PARENTS[i] for i in bones] or [0], 6)
-    firsts = np.arange(0, len(places), 6)[:, None, None]
+    firsts = np.arange(0, len(vertices), 6)[:, None, None]
     return {
         "attributes": {
-            "POSITION": buffer.add(places.astype(np.float32), VERTICES),
+            "POSITION": buffer.add(vertices.astype(np.float32), VERTICES),
             "JOINTS_0": buffer.add(joints, VERTICES),
             "WEIGHTS_0": buffer.add(
-                np.tile(np.array((1, 0, 0, 0), np.float32), (len(places), 1)), VERTICES
+                np.tile(np.array((1, 0, 0, 0), np.float32), (len(vertices), 1)), VERTICES
             ),
         },
         "indices": buffer.add((firsts + np.array(FACES)).astype(np.uint16).ravel(), INDICES),
@@ -137,7 +139,7 @@ def _bones(offsets: Float64, buffer: _Buffer) -> dict[str, Any]:
 
 
 def _pyramids(start: Float64, bone: Float64) -> Float64:
-    """Start, a ring of four, end: (6, 3). At rest all bones lie in the plane of x and y."""
+    """Start, a ring of four, end: (6, 3). At rest all bones are in the x-y plane."""
     side = np.array((0, 0, BONE_WIDTH * np.linalg.norm(bone)))
     other = BONE_WIDTH * np.array((-bone[1], bone[0], 0))
     ring = start + 0.2 * bone + np.stack([side, -other, -side, other])
@@ -145,8 +147,8 @@ def _pyramids(start: Float64, bone: Float64) -> Float64:
 
 
 def _animation(motion: RiggedMotion, times_s: Float64, buffer: _Buffer) -> dict[str, Any]:
-    moving = [(0, "translation", motion.root)]
-    moving += [
+    animated = [(0, "translation", motion.root)]
+    animated += [
         (index, "rotation", motion.rotations[:, index])
         for index, node in enumerate(NODES)
         if node.aim
@@ -156,10 +158,10 @@ def _animation(motion: RiggedMotion, times_s: Float64, buffer: _Buffer) -> dict[
         "name": "motion",
         "samplers": [
             {"input": times, "output": buffer.add(values.astype(np.float32))}
-            for _, _, values in moving
+            for _, _, values in animated
         ],
         "channels": [
             {"sampler": sampler, "target": {"node": node, "path": path}}
-            for sampler, (node, path, _) in enumerate(moving)
+            for sampler, (node, path, _) in enumerate(animated)
         ],
     }

@@ -1,4 +1,4 @@
-"""A whole result as arrays for NumPy, and back: nothing of it is lost."""
+"""A complete result as NumPy arrays, and back without loss."""
 
 import json
 import zipfile
@@ -17,23 +17,23 @@ from model.video.metadata import VideoInfo
 from model.video.results import PersonMotion, VideoResult
 
 JOINTS = len(H36M17.joints)
-_NONE = np.zeros(0, np.int64)
+_NO_FRAMES = np.zeros(0, np.int64)
 
 
 def write_npz(result: VideoResult, path: Path) -> None:
-    """One row for each person in each frame, ordered by person, then by frame: `person`, `frames`,
+    """One row for each person and frame, ordered by person, then frame: `person`, `frames`,
     `times_s`, `bridged`, `keypoints` (n, 17, 3) px and score, `poses` (n, 17, 3) m in `space`,
-    `root` (n, 3) m in camera axes, `confidence` (n, 17) where there is one; beside them what is
-    said of the video, the room, and how it was lifted."""
+    `root` (n, 3) m in camera axes, `confidence` (n, 17) if the model has it; beside them the
+    properties of the video, the world space and the lifting."""
     with path.open("wb") as file:
         np.savez_compressed(file, **_arrays(result))
 
 
 def _arrays(result: VideoResult) -> dict[str, Any]:
     people = result.people
-    sure = [p.confidence for p in people if p.confidence is not None]
+    confidences = [p.confidence for p in people if p.confidence is not None]
     return {
-        **({"confidence": np.concatenate(sure).astype("f4")} if sure else {}),
+        **({"confidence": np.concatenate(confidences).astype("f4")} if confidences else {}),
         "person": np.repeat([p.id for p in people], [len(p.frames) for p in people]).astype(int),
         "frames": _joined([p.frames for p in people], (0,)).astype(np.int64),
         "times_s": _joined([p.times_s for p in people], (0,)),
@@ -66,7 +66,7 @@ def _room_arrays(room: Room | None) -> dict[str, Any]:
 
 
 def read_npz(path: Path) -> VideoResult:
-    """The result that write_npz wrote; raises InvalidInput for any other file, OSError."""
+    """A result written by write_npz. Raises InvalidInput for any other file, and OSError."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return _result(dict(arrays))
@@ -104,18 +104,18 @@ def _room(arrays: dict[str, NDArray[Any]]) -> Room | None:
 
 
 def _person(id: np.int64, arrays: dict[str, NDArray[Any]], video: VideoInfo) -> PersonMotion:
-    mine = arrays["person"] == id
-    keypoints = arrays["keypoints"][mine]
+    rows = arrays["person"] == id
+    keypoints = arrays["keypoints"][rows]
     size = (video.width, video.height)
     return PersonMotion(
         int(id),
-        arrays["frames"][mine],
-        arrays["times_s"][mine],
+        arrays["frames"][rows],
+        arrays["times_s"][rows],
         KeypointSequence(keypoints[..., :2], keypoints[..., 2], size, video.fps, H36M17),
-        PoseSequence(arrays["poses"][mine], video.fps, space=str(arrays["space"])),
-        arrays["root"][mine],
-        bridged=arrays["frames"][mine & arrays["bridged"]] if "bridged" in arrays else _NONE,
-        confidence=arrays["confidence"][mine] if "confidence" in arrays else None,
+        PoseSequence(arrays["poses"][rows], video.fps, space=str(arrays["space"])),
+        arrays["root"][rows],
+        bridged=arrays["frames"][rows & arrays["bridged"]] if "bridged" in arrays else _NO_FRAMES,
+        confidence=arrays["confidence"][rows] if "confidence" in arrays else None,
     )
 
 

@@ -1,10 +1,9 @@
-"""Joints in space -> a skeleton that turns: rigid bones, and a rotation for each in each frame.
+"""Joint positions -> an animated skeleton: rigid bones with a rotation in each frame.
 
-Joints say where a bone points, not how it is turned about itself. The pelvis and the thorax are
-turned fully, by the line of the hips and of the shoulders; every other bone turns from its rest
-pose the shortest way, seen from the bone before it, so that none spins about itself. That way is
-ill defined half a turn from rest alone, so at rest the arms point to where no arm can reach the
-opposite: down and out.
+Joints determine where a bone points, not its rotation about its own axis (twist). The lines of hips
+and shoulders give the twist of pelvis and thorax; every other bone takes the shortest rotation from
+its rest direction, relative to its parent, and so has no twist. That is undefined only opposite to
+the rest direction, so at rest the arms point down and out: no arm can reach the opposite.
 """
 
 from dataclasses import dataclass
@@ -22,8 +21,8 @@ from model.video.results import PersonMotion
 
 @dataclass(frozen=True)
 class Node:
-    """A turning point at `joint`, on which the bone to `aim` hangs; None at the end of a limb.
-    `across` are two joints whose line settles the turn about that bone."""
+    """A node at `joint` that rotates the bone to `aim`; aim is None at the end of a limb. The line
+    between the joints `across` determines the twist."""
 
     name: str
     parent: str | None
@@ -33,7 +32,7 @@ class Node:
 
 
 def _leg(side: str) -> tuple[Node, ...]:
-    """From the pelvis, with a node of its own there, since hips and spine turn apart."""
+    """Its base node is at the pelvis, since hips and spine rotate independently."""
     hip, knee, ankle = f"{side}_hip", f"{side}_knee", f"{side}_ankle"
     return (
         Node(f"{hip}_base", "hip", "hip", hip),
@@ -71,9 +70,9 @@ PARENTS = tuple(-1 if node.parent is None else INDEX[node.parent] for node in NO
 
 @dataclass(frozen=True)
 class RiggedMotion:
-    """N nodes over T frames, in the axes of y_up: offsets (N, 3) m from the parent, at rest the
-    person stands with arms half raised to the sides and looks along +z; root (T, 3) m; rotations
-    (T, N, 4) to the parent as quaternions x, y, z, w without jumps of sign."""
+    """N nodes over T frames, in the axes of y_up: offsets (N, 3) m from the parent, in a rest pose
+    that faces +z with arms half raised to the sides; root (T, 3) m; rotations (T, N, 4) relative
+    to the parent as quaternions x, y, z, w without jumps of sign."""
 
     offsets: Float64
     root: Float64
@@ -81,22 +80,21 @@ class RiggedMotion:
 
 
 def rig(person: PersonMotion) -> RiggedMotion:
-    """The person in the frames in which they were seen, with bones of their median lengths."""
+    """The person's frames, with bones of their median lengths."""
     xyz = y_up(constant_limbs(person.poses))
-    turned: list[Rotation] = []
+    absolute: list[Rotation] = []
     local: list[Float64] = []
     for node, parent in zip(NODES, PARENTS, strict=True):
-        before = turned[parent] if parent >= 0 else Rotation.identity(len(xyz))
-        turn = _turn(node, before.inv(), xyz)
-        turned.append(before * turn)
-        local.append(turn.as_quat())
+        above = absolute[parent] if parent >= 0 else Rotation.identity(len(xyz))
+        rotation = _rotation(node, above.inv(), xyz)
+        absolute.append(above * rotation)
+        local.append(rotation.as_quat())
     rotations = _without_jumps(np.stack(local, axis=1))
     return RiggedMotion(_offsets(xyz), xyz[:, H36M17.root], rotations)
 
 
-def bridged(motion: RiggedMotion, frames: NDArray[np.int64]) -> RiggedMotion:
-    """The motion on every frame from first to last, interpolated where `frames` (T,) leave some
-    out."""
+def interpolated(motion: RiggedMotion, frames: NDArray[np.int64]) -> RiggedMotion:
+    """The motion in every frame from first to last, interpolated in the gaps of `frames` (T,)."""
     if len(frames) == frames[-1] - frames[0] + 1:
         return motion
     every = np.arange(frames[0], frames[-1] + 1)
@@ -109,7 +107,7 @@ def bridged(motion: RiggedMotion, frames: NDArray[np.int64]) -> RiggedMotion:
 
 
 def rest_direction(joint: str) -> Float64:
-    """Where the bone that ends in `joint` points at rest, as a unit vector: (3,)."""
+    """The unit vector (3,) at rest of the bone that ends in `joint`."""
     out = float(joint.startswith("left_")) - float(joint.startswith("right_"))
     if joint.endswith(("knee", "ankle")):
         return np.array((0.0, -1.0, 0.0))
@@ -127,8 +125,8 @@ def _offsets(xyz: Float64) -> Float64:
     return offsets
 
 
-def _turn(node: Node, to_parent: Rotation, xyz: Float64) -> Rotation:
-    """The node's rotation, seen from its parent."""
+def _rotation(node: Node, to_parent: Rotation, xyz: Float64) -> Rotation:
+    """The node's rotations (T) relative to its parent."""
     if node.aim is None:
         return Rotation.identity(len(xyz))
     swing = _swing(rest_direction(node.aim), to_parent.apply(_between(xyz, node.joint, node.aim)))
@@ -143,26 +141,26 @@ def _between(xyz: Float64, start: str, end: str) -> Float64:
 
 
 def _swing(rest: Float64, bone: Float64) -> Rotation:
-    """The shortest rotations from `rest` (3,) to the directions of `bone` (T, 3); none where the
-    bone has no length."""
+    """The shortest rotations from `rest` (3,) to the directions of `bone` (T, 3); the identity for
+    zero vectors."""
     length = np.linalg.norm(bone, axis=-1, keepdims=True)
     towards = np.where(length > 0, bone / np.where(length > 0, length, 1), rest)
-    axis, share = np.cross(rest, towards), 1 + towards @ rest
-    # half a turn has no shortest way: it goes about x, or y where x is the bone's own
-    axis[share < 1e-12] = np.roll(np.abs(rest), 1)
-    return Rotation.from_quat(np.concatenate([axis, share[:, None]], axis=1))
+    axis, w = np.cross(rest, towards), 1 + towards @ rest
+    # a rotation by 180 degrees has no shortest axis: use x, or y if x is the bone's own
+    axis[w < 1e-12] = np.roll(np.abs(rest), 1)
+    return Rotation.from_quat(np.concatenate([axis, w[:, None]], axis=1))
 
 
 def _twist(across: Float64) -> Rotation:
-    """The rotations about y that turn +x to where `across` (T, 3) points, seen along y."""
+    """The rotations about y that turn +x to the x-z direction of `across` (T, 3)."""
     return Rotation.from_rotvec(
         np.arctan2(-across[:, 2], across[:, 0])[:, None] * np.array((0.0, 1.0, 0.0))
     )
 
 
 def _without_jumps(rotations: Float64) -> Float64:
-    """A quaternion and its negative are one rotation; of the two, the one nearer to the frame
-    before. (T, N, 4)"""
+    """Quaternions (T, N, 4) with the sign nearer to the previous frame: q and -q are the same
+    rotation."""
     along = np.einsum("tnq,tnq->tn", rotations[1:], rotations[:-1])
     signs = np.cumprod(np.where(along < 0, -1.0, 1.0), axis=0)
     return np.concatenate([rotations[:1], rotations[1:] * signs[..., None]])

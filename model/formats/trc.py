@@ -1,4 +1,4 @@
-"""TRC, the marker file of OpenSim: one person."""
+"""TRC, OpenSim's marker file: one person."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ MM = 1000.0
 
 
 def write_trc(person: PersonMotion, path: Path) -> None:
-    """Each joint as a marker, mm, Y up; true times. Frame# counts from 1, so the video's frame 0 is
-    1; a person who is away leaves nan, which OpenSim takes for missing markers, as it does
-    blanks, but blanks at the end of a line it miscounts."""
+    """Each joint as a marker, mm, Y up; true times; Frame# 1 is the video's frame 0. Markers are
+    nan where the person is missing: OpenSim reads nan and blanks as missing, but miscounts blanks
+    at the end of a line."""
     motion = trajectory(person)
     with path.open("w", encoding="ascii", newline="\n") as file:
         file.write(_header(motion, person))
         for frame, time_s, xyz in zip(motion.frames, motion.times_s, motion.xyz, strict=True):
-            places = (f"{axis:.4f}" for axis in xyz.ravel() * MM)
-            file.write("\t".join((f"{frame + 1}", f"{time_s:.6f}", *places)) + "\n")
+            cells = (f"{axis:.4f}" for axis in xyz.ravel() * MM)
+            file.write("\t".join((f"{frame + 1}", f"{time_s:.6f}", *cells)) + "\n")
 
 
 def _header(motion: Trajectory, person: PersonMotion) -> str:

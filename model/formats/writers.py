@@ -1,4 +1,4 @@
-"""Results as files that other tools open: one writer a file. See docs/formats.md."""
+"""The formats in which results are written, and the function that writes them: docs/formats.md."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -20,8 +20,8 @@ Writer = Callable[[VideoResult, Path], None]
 
 @dataclass(frozen=True)
 class Format:
-    """How a file of this kind is named, what HTTP calls it, and who writes it. Where `one_person`,
-    the writer gets a result with exactly one person in it."""
+    """A file suffix, HTTP media type and writer. If `one_person`, the writer needs a result with
+    exactly one person."""
 
     suffix: str
     media_type: str
@@ -29,7 +29,9 @@ class Format:
     one_person: bool = False
 
 
-def _of_one(suffix: str, media_type: str, write: Callable[[PersonMotion, Path], None]) -> Format:
+def _one_person(
+    suffix: str, media_type: str, write: Callable[[PersonMotion, Path], None]
+) -> Format:
     return Format(suffix, media_type, lambda result, path: write(result.people[0], path), True)
 
 
@@ -37,37 +39,36 @@ FORMATS: Mapping[str, Format] = {
     "npz": Format(".npz", "application/octet-stream", write_npz),
     "csv": Format(".csv", "text/csv", write_csv),
     "angles": Format(".angles.csv", "text/csv", write_angles),
-    "trc": _of_one(".trc", "text/tab-separated-values", write_trc),
-    "bvh": _of_one(".bvh", "text/plain", write_bvh),
-    "c3d": _of_one(".c3d", "application/octet-stream", write_c3d),
-    "glb": _of_one(".glb", "model/gltf-binary", write_glb),
+    "trc": _one_person(".trc", "text/tab-separated-values", write_trc),
+    "bvh": _one_person(".bvh", "text/plain", write_bvh),
+    "c3d": _one_person(".c3d", "application/octet-stream", write_c3d),
+    "glb": _one_person(".glb", "model/gltf-binary", write_glb),
 }
 
 
 def write_motion(result: VideoResult, format: str, path: Path, person: int | None = None) -> None:
-    """Write a result, or one person of it, as one of FORMATS; the file is complete or not there.
+    """Write a result, or one person of it, in one of FORMATS; the file appears only when complete.
 
-    `person` is an id of the result; it is needed where the format holds one person and the video
-    has several. Raises UnknownName, and InvalidInput where a format that holds one person gets
-    none or cannot tell which.
+    `person` is an id; it is required if the format holds one person and the result has several.
+    Raises UnknownName, and InvalidInput if a format for one person gets none or several.
     """
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
-    chosen = _chosen(result, format, person)
+    selected = _selected(result, format, person)
     with written_whole(path) as part:
-        FORMATS[format].write(chosen, part)
+        FORMATS[format].write(selected, part)
 
 
-def _chosen(result: VideoResult, format: str, person: int | None) -> VideoResult:
-    """The result with those people that go into the file."""
-    ids = [one.id for one in result.people]
+def _selected(result: VideoResult, format: str, person: int | None) -> VideoResult:
+    """The result with only the people to write."""
+    ids = [motion.id for motion in result.people]
     if person is not None:
         if person not in ids:
             raise UnknownName("person", str(person), map(str, ids))
         return replace(result, people=(result.people[ids.index(person)],))
     if FORMATS[format].one_person and len(ids) != 1:
-        found = f"people {', '.join(map(str, ids))}" if ids else "nobody"
-        raise InvalidInput(f"{format} holds one person, the video shows {found}", ("person",))
+        people = f"people {', '.join(map(str, ids))}: choose one" if ids else "nobody"
+        raise InvalidInput(f"{format} holds one person, the video shows {people}", ("person",))
     return result
 
 

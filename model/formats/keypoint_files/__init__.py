@@ -1,4 +1,4 @@
-"""2D keypoints in other tools' files -> one person's KeypointSequence. See docs/formats.md."""
+"""Files of other tools with 2D keypoints -> one person's KeypointSequence: docs/formats.md."""
 
 from model.formats.keypoint_files.coco import read_coco
 from model.formats.keypoint_files.npz import read_keypoints_npz

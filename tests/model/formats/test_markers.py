@@ -1,4 +1,4 @@
-"""TRC and C3D, read again by NumPy and by the package c3d, joint by joint."""
+"""TRC and C3D, read back by NumPy and by the package c3d."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +13,15 @@ from model import InvalidInput, PersonMotion, VideoResult, write_motion
 from model.keypoints.skeleton import H36M17
 
 Frames = NDArray[np.int64]
-Places = NDArray[np.float64]
+Positions = NDArray[np.float64]
 
 
-def placed(person: PersonMotion) -> tuple[Frames, Places]:
-    """What the file must hold: all frames from first to last, (T, 17, 3) mm, NaN while away."""
+def expected_rows(person: PersonMotion) -> tuple[Frames, Positions]:
+    """All frames from first to last, and (T, 17, 3) mm, NaN where the person is missing."""
     frames = np.arange(person.frames[0], person.frames[-1] + 1)
-    places = np.full((len(frames), 17, 3), np.nan)
-    places[np.isin(frames, person.frames)] = 1000 * y_up(person.poses)
-    return frames, places
+    positions = np.full((len(frames), 17, 3), np.nan)
+    positions[np.isin(frames, person.frames)] = 1000 * y_up(person.poses)
+    return frames, positions
 
 
 @pytest.fixture(params=["real", "gappy", "world"])
@@ -31,32 +31,32 @@ def result(request: pytest.FixtureRequest, real_result: VideoResult) -> VideoRes
     return request.getfixturevalue(f"{request.param}_result")
 
 
-def test_trc(result: VideoResult, tmp_path: Path) -> None:
+def test_trc_holds_header_times_and_joints(result: VideoResult, tmp_path: Path) -> None:
     for person in result.people:
         path = tmp_path / "poses.trc"
         write_motion(result, "trc", path, person.id)
-        frames, places = placed(person)
+        frames, positions = expected_rows(person)
         lines = path.read_text().split("\n")
-        said = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=True))
-        assert said["Units"] == "mm"
-        assert float(said["DataRate"]) == float(said["CameraRate"]) == 30
-        assert int(said["NumFrames"]) == int(said["OrigNumFrames"]) == len(frames)
-        assert int(said["OrigDataStartFrame"]) == frames[0] + 1
+        header = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=True))
+        assert header["Units"] == "mm"
+        assert float(header["DataRate"]) == float(header["CameraRate"]) == 30
+        assert int(header["NumFrames"]) == int(header["OrigNumFrames"]) == len(frames)
+        assert int(header["OrigDataStartFrame"]) == frames[0] + 1
         assert lines[3].split("\t")[2::3] == list(H36M17.joints)
-        assert int(said["NumMarkers"]) == 17
+        assert int(header["NumMarkers"]) == 17
 
         table = np.genfromtxt(path, delimiter="\t", skip_header=5).reshape(len(frames), -1)
         np.testing.assert_array_equal(table[:, 0], frames + 1)
         np.testing.assert_allclose(table[:, 1], frames / 30, atol=1e-6)
-        np.testing.assert_allclose(table[:, 2:].reshape(-1, 17, 3), places, atol=1e-3)
+        np.testing.assert_allclose(table[:, 2:].reshape(-1, 17, 3), positions, atol=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore:No analog data found")
-def test_c3d(result: VideoResult, tmp_path: Path) -> None:
+def test_c3d_holds_header_frames_and_joints(result: VideoResult, tmp_path: Path) -> None:
     for person in result.people:
         path = tmp_path / "poses.c3d"
         write_motion(result, "c3d", path, person.id)
-        frames, places = placed(person)
+        frames, positions = expected_rows(person)
         with path.open("rb") as file:
             reader = c3d.Reader(file)
             points = np.stack([points for _, points, _ in reader.read_frames()])
@@ -66,12 +66,14 @@ def test_c3d(result: VideoResult, tmp_path: Path) -> None:
         assert reader.get("POINT:Y_SCREEN").string_value.strip() == "+Y"
         assert (reader.first_frame, reader.last_frame) == (frames[0] + 1, frames[-1] + 1)
 
-        away = np.isnan(places).any(axis=-1)
-        np.testing.assert_array_equal(points[..., 3], np.where(away, -1, 0))
-        np.testing.assert_allclose(points[~away][:, :3], places[~away], atol=1e-3)
+        missing = np.isnan(positions).any(axis=-1)
+        np.testing.assert_array_equal(points[..., 3], np.where(missing, -1, 0))
+        np.testing.assert_allclose(points[~missing][:, :3], positions[~missing], atol=1e-3)
 
 
-def test_c3d_ends_where_its_frame_numbers_do(real_result: VideoResult, tmp_path: Path) -> None:
+def test_c3d_rejects_frames_beyond_its_16_bit_numbers(
+    real_result: VideoResult, tmp_path: Path
+) -> None:
     person = real_result.people[0]
     late = replace(person, frames=person.frames + 65535)
     with pytest.raises(InvalidInput, match="at most 65535 frames, .* until frame 65610"):

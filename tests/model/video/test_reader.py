@@ -1,5 +1,4 @@
-"""Video files: upright images, true times, damaged and truncated files, and files that are no
-video."""
+"""Video files: upright images, true times, and damaged, truncated and other files."""
 
 import gc
 import io
