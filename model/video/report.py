@@ -10,8 +10,8 @@ from model.motion.chain import applied, rate_warnings
 from model.motion.steadiness import spread
 from model.tracking.cleaning import Cleaned, Timeline
 from model.tracking.tracks import MAX_BRIDGED_S, Track
-from model.video.options import VideoOptions
 from model.video.metadata import VideoInfo
+from model.video.options import VideoOptions
 
 UNEVEN = 0.25
 """Frames are unevenly spaced when their steps spread by more than this share of the mean."""

@@ -34,9 +34,7 @@ def _sequence(arrays: dict[str, NDArray[Any]], options: Given, max_frames: int) 
             f"expected numbers (T, J, 2 or 3), got {rows.dtype} {rows.shape}", ("keypoints",)
         )
     if "person" in arrays:
-        raise InvalidInput(
-            "the npz is the result of a video; save the `keypoints` of one person"
-        )
+        raise InvalidInput("the npz is the result of a video; save the `keypoints` of one person")
     if len(rows) > max_frames:
         raise TooLarge(f"at most {max_frames} frames, got {len(rows)}", ("keypoints",))
     known = _completed(options, arrays)
