@@ -1,8 +1,10 @@
 """Fixtures that several tests share."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import numpy as np
@@ -17,6 +19,14 @@ from servers import ServerStarter, served
 # A machine with other work on it is slow, and no reason to fail.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A folder for networks.exported, which processes of one test run inherit and share."""
+    if "TEST_NETWORKS" not in os.environ:
+        folder = TemporaryDirectory(prefix="test-networks-")
+        os.environ["TEST_NETWORKS"] = folder.name
+        config.add_cleanup(folder.cleanup)
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from scipy.special import expit
 from model import H36M17, KeypointSequence, Lifter, LiftOptions, ModelFileError, VideoResult
 from model.lifting.confidence import KIND_OF, KINDS, Calibration, KindOfJoint
 from model.lifting.signals import OF_PATHS, SIGNALS, Evidence, signals
-from tests.made_up import lifter as small_lifter
-from tests.made_up import part, person
+from tests.networks import lifter as small_lifter
+from tests.synthetic import part, person
 
 LEG = [H36M17.index(f"left_{part}") for part in ("hip", "knee", "ankle")]
 ARM = [H36M17.index(f"right_{part}") for part in ("shoulder", "elbow", "wrist")]

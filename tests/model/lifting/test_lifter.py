@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,49 +22,27 @@ from model import (
     Lifter,
     LiftOptions,
     ModelFileError,
-    ModelInfo,
     Pass,
     UnknownName,
     carry_out,
     known_models,
     model_named,
 )
-from model.training.export.onnx_file import check_parity, export
-from model.training.networks.poseformer import NetworkShape, PoseFormer
+from model.training.export.onnx_file import check_parity
+from model.training.networks.poseformer import PoseFormer
+from networks import SMALL, exported, model_info, random_network
 
-SHAPE = NetworkShape(
-    frames=9, channels=6, joint_width=8, spatial_depth=1, temporal_depth=1, heads=2
-)
-INFO = ModelInfo(
-    name="tiny-9",
-    version="1.2.3",
-    frames=9,
-    channels=6,
-    normalisation="person",
-    readouts=("centre", "dense"),
-    height_m=1.70,
-    fps=(24.0, 60.0),
-    licence="Apache-2.0",
-    training_commit="none",
-    metrics={"mpjpe": 1.5},
-    shape=asdict(SHAPE),
-)
+INFO = model_info(SMALL)
 
 
 @pytest.fixture(scope="module")
 def network() -> PoseFormer:
-    torch.manual_seed(0)
-    network = PoseFormer(SHAPE).eval()
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    return network
+    return random_network(SMALL)
 
 
 @pytest.fixture(scope="module")
-def tiny_file(network: PoseFormer, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "tiny-9.onnx"
-    export(network, INFO, path)
-    return path
+def tiny_file(network: PoseFormer) -> Path:
+    return exported(network)
 
 
 @pytest.fixture(scope="module")
@@ -239,27 +217,14 @@ def test_nobody_seen_still_gives_finite_poses(tiny: Lifter) -> None:
 
 
 def test_export_refuses_a_file_that_differs(network: PoseFormer, tiny_file: Path) -> None:
-    other = PoseFormer(SHAPE).eval()
-    with pytest.raises(ModelFileError, match="differs from torch"):
+    other = PoseFormer(SMALL).eval()
+    with pytest.raises(ModelFileError, match="differ from torch"):
         check_parity(other, tiny_file)
 
 
-def test_image_normalisation_and_centre_alone(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    shape = replace(SHAPE, channels=2)
-    info = replace(
-        INFO,
-        name="published",
-        channels=2,
-        normalisation="image",
-        readouts=("centre",),
-        height_m=None,
-        shape=asdict(shape),
-    )
-    path = tmp_path / "published.onnx"
-    network = PoseFormer(shape).eval()
-    export(network, info, path, half_storage=False)
-    lifter, sequence = Lifter.load(path), person(12)
+def test_image_normalisation_and_centre_alone() -> None:
+    network = random_network(replace(SMALL, channels=2))
+    lifter, sequence = Lifter.load(exported(network, half_storage=False)), person(12)
     xy = sequence.xy / 1920 * 2 - np.array([1, 1080 / 1920], np.float32)
     with torch.no_grad():
         windows = torch.from_numpy(lifter.window.over(xy)).float()

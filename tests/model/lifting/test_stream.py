@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from made_up import lifter, part, person
 from model import (
     COCO17,
     H36M17,
@@ -20,6 +19,8 @@ from model import (
     StreamAnswers,
     carry_out,
 )
+from networks import lifter
+from synthetic import part, person
 
 
 def stream_through(

@@ -9,8 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from made_up import lifter as tiny
-from made_up import part, person
 from model import (
     H36M17,
     InvalidInput,
@@ -21,6 +19,8 @@ from model import (
     Poses,
     carry_out,
 )
+from networks import lifter as tiny
+from synthetic import part, person
 
 
 @pytest.fixture(scope="module")

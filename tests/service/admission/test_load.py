@@ -10,10 +10,10 @@ import pytest
 from websockets.sync.client import ClientConnection
 
 from live_client import OPENING, Document, connected, opened, receive, rest, send
-from made_up import person
 from servers import ServerStarter, until
 from service.admission.load import LiveLoad
 from service.errors import Overloaded
+from synthetic import person
 
 KEYPOINTS = person(1).xy.tolist()
 BODY = {**OPENING, "keypoints": KEYPOINTS, "stream": "late"}

@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from made_up import lifter, person
 from model import Encode, InvalidInput, Lifting, LiftOptions, Pass
+from networks import lifter
 from servers import in_a_loop
 from service.errors import NotReady, Overloaded
 from service.lifting.batcher import LIVE_IN_A_ROW, Batcher
 from service.telemetry import Telemetry
+from synthetic import person
 
 TOKENS = 54
 MODEL = lifter(9)

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from made_up import part, person
 from model import COCO17, KeypointSequence
 from servers import ServerStarter, until
 from service.wire.openapi.replies import LiftReply, StreamsReply
+from synthetic import part, person
 
 Body = dict[str, Any]
 WHOLE = person(45, 3, COCO17)

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from made_up import lifter, part, person
 from model import KeypointSequence, LiftStream, MotionOptions, MotionStream, carry_out, smooth
+from networks import lifter
 from service.live.session import Answer, LiveSession, PersonLifting
+from synthetic import part, person
 
 Presence = list[list[bool]]
 

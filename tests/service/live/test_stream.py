@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from websockets.sync.client import ClientConnection, connect
 
 from live_client import OPENING, Document, connected, opened, receive, rest, send
-from made_up import part, person
 from model import COCO17, KeypointSequence, Lifter, LiftOptions, SwapRepair, VideoResult, smooth
 from servers import ServerStarter, server_process
+from synthetic import part, person
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from made_up import person
 from model import COCO17, InvalidInput, TooLarge
 from servers import ServerStarter
 from service.errors import NotNpz
 from service.wire.npz import MEDIA_TYPE, read_npz
+from synthetic import person
 
 HEADERS = {"content-type": MEDIA_TYPE, "accept": MEDIA_TYPE}
 SEQUENCE = person(30, 1, COCO17)
