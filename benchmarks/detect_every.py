@@ -1,9 +1,9 @@
-"""What detecting every n-th frame only costs, and what it saves, against detecting every frame.
+"""Difference and speed of detecting every n-th frame, compared with detecting every frame.
 
-    .venv/bin/python benchmarks/detect_every.py CLIP...
+    .venv/bin/python benchmarks/detect_every.py VIDEO...
 
-Differences are means over the joints of all frames in which both runs have a person; speed is CPU
-time of the whole pipeline, of runs in turn.
+Differences are means over the joints of all frames in which both runs have the person; speed is
+CPU time of the whole pipeline.
 """
 
 import sys
@@ -24,12 +24,12 @@ from model import (
 )
 
 STEPS = (1, 2, 3, 5, 8)
-SEEN = 0.3
-"""Joints that both see less surely than this are not compared."""
+VISIBLE = 0.3
+"""Joints with a lower score in either run are not compared."""
 
 
 class Cost(NamedTuple):
-    """Of one person: 2D in px and in body heights, 3D in mm, and the share of frames kept."""
+    """Differences of one person: 2D in px and body heights, 3D in mm; share of frames kept."""
 
     px: float
     heights: float
@@ -42,41 +42,39 @@ def main(clips: list[Path]) -> None:
     print("| clip | n | 2D px | % of body height | 3D mm | frames kept | frames/s (CPU) |")
     print("|---|---|---|---|---|---|---|")
     for clip in clips:
-        lift_video(clip, lifter)  # warms up
-        everywhere = None
+        lift_video(clip, lifter)  # warm-up
+        expected = None
         for every in STEPS:
             start = time.process_time()
             result = lift_video(clip, lifter, VideoOptions(detect_every=every))
             rate = result.video.frames / (time.process_time() - start)
-            everywhere = everywhere or result
-            print(
-                f"| {clip.stem} | {every} | {_row(everywhere, result)} | {rate:.1f} |", flush=True
-            )
+            expected = expected or result
+            print(f"| {clip.stem} | {every} | {_row(expected, result)} | {rate:.1f} |", flush=True)
 
 
-def _row(expected: VideoResult, found: VideoResult) -> str:
-    costs = [_cost(person, _same(person, found)) for person in expected.people]
+def _row(expected: VideoResult, actual: VideoResult) -> str:
+    costs = [_cost(person, _same(person, actual)) for person in expected.people]
     px, heights, mm, kept = np.mean(costs, axis=0)
     return f"{px:.1f} | {100 * heights:.2f} | {mm:.1f} | {100 * kept:.0f} %"
 
 
 def _same(person: PersonMotion, result: VideoResult) -> PersonMotion:
-    """Who of the other run is this one: the nearest in 2D."""
+    """The same person in the other run: the nearest in 2D."""
     return min(result.people, key=lambda other: _cost(person, other).px)
 
 
-def _cost(expected: PersonMotion, found: PersonMotion) -> Cost:
-    common, rows, others = np.intersect1d(expected.frames, found.frames, return_indices=True)
+def _cost(expected: PersonMotion, actual: PersonMotion) -> Cost:
+    common, rows, others = np.intersect1d(expected.frames, actual.frames, return_indices=True)
     if not len(common):
         return Cost(np.inf, np.inf, np.inf, 0.0)
-    a, b = expected.keypoints, found.keypoints
-    seen = np.minimum(a.confidence[rows], b.confidence[others]) > SEEN
-    apart_px = np.linalg.norm(a.xy[rows] - b.xy[others], axis=-1)
-    px = float(apart_px[seen].mean()) if seen.any() else np.inf
+    a, b = expected.keypoints, actual.keypoints
+    visible = np.minimum(a.confidence[rows], b.confidence[others]) > VISIBLE
+    distance_px = np.linalg.norm(a.xy[rows] - b.xy[others], axis=-1)
+    px = float(distance_px[visible].mean()) if visible.any() else np.inf
     height_px = float(np.median(np.ptp(a.xy[rows][..., 1], axis=1)))
-    apart_m = np.linalg.norm(expected.poses.xyz[rows] - found.poses.xyz[others], axis=-1)
+    distance_m = np.linalg.norm(expected.poses.xyz[rows] - actual.poses.xyz[others], axis=-1)
     kept = len(common) / len(expected.frames)
-    return Cost(px, px / height_px, 1000 * float(apart_m.mean()), kept)
+    return Cost(px, px / height_px, 1000 * float(distance_m.mean()), kept)
 
 
 if __name__ == "__main__":

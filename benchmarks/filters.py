@@ -1,10 +1,10 @@
-"""What each filter does to lifted poses: error, speed error, jitter and lag, on validation motion.
+"""Effect of each filter on lifted poses: error, speed error, jitter and lag.
 
     .venv/bin/python benchmarks/filters.py RECORDINGS.npz [--every 10]
 
-Clips of 100 frames at 50 Hz are filmed with simulated cameras and detections and lifted by the
-shipped model. Jitter is how much a joint's velocity changes from frame to frame, as a median; lag
-is by how much the filtered poses must be moved in time to lie nearest to the unfiltered ones.
+Clips of 100 frames at 50 Hz, with simulated cameras and detections, are lifted by the shipped
+model. Jitter is the median change of a joint's velocity between frames; lag is the time shift that
+brings the filtered poses closest to the unfiltered ones.
 """
 
 import argparse
@@ -22,9 +22,9 @@ from model import Lifter, LiftOptions, PoseSequence, model_named, weights_folder
 from model.motion.limbs import constant_limbs
 from model.motion.metrics import mpjpe, mpjve
 from model.motion.smoothing import butterworth, gaussian, one_euro
-from model.training.evaluation.errors import Clip, clips
+from model.training.evaluation.errors import Clip, simulated_clips
 from model.training.recordings import load_recordings
-from model.training.simulation.simulate import evaluation_conditions
+from model.training.simulation.windows import evaluation_conditions
 
 FPS = 50.0
 CONDITION = "simulated detections"
@@ -43,7 +43,7 @@ def _limbs_after(filter: Filter, xyz: Poses, fps: float) -> Poses:
 
 
 def filters() -> dict[str, Filter]:
-    """By name; 6 Hz is the filters' own cut-off."""
+    """Name -> filter; 6 Hz is the default cut-off."""
     named: dict[str, Filter] = {"none": _unfiltered, "one_euro": one_euro}
     for cutoff_hz in (3.0, 4.0, 6.0, 8.0, 10.0):
         named[f"butterworth {cutoff_hz:g} Hz"] = partial(butterworth, cutoff_hz=cutoff_hz)
@@ -55,30 +55,30 @@ def filters() -> dict[str, Filter]:
 
 
 def jitter_m_s(xyz: NDArray[np.floating]) -> float:
-    """Median change of velocity from frame to frame."""
+    """Median change of velocity between frames."""
     return float(np.median(np.linalg.norm(np.diff(xyz[:, 1:], n=2, axis=0), axis=-1)) * FPS)
 
 
 def lag_s(filtered: Poses, unfiltered: Poses) -> float:
-    """Positive where the filter is late."""
+    """Positive if the filter delays."""
     inside = np.arange(MAX_LAG_FRAMES, len(filtered) - MAX_LAG_FRAMES)
     curve = CubicSpline(np.arange(len(filtered)), filtered, axis=0)
 
-    def apart(shift: float) -> float:
+    def distance(shift: float) -> float:
         return float(np.mean((curve(inside + shift) - unfiltered[inside]) ** 2))
 
     bounds = (-MAX_LAG_FRAMES, MAX_LAG_FRAMES)
-    return float(minimize_scalar(apart, bounds=bounds, method="bounded").x / FPS)
+    return float(minimize_scalar(distance, bounds=bounds, method="bounded").x / FPS)
 
 
 def measure(clip: Clip, poses: PoseSequence, filter: Filter) -> tuple[float, ...]:
     """MPJPE mm, MPJVE mm/s, jitter mm/s and lag ms of one filter on one clip."""
-    found = filter(poses.xyz, FPS)
+    filtered = filter(poses.xyz, FPS)
     return (
-        mpjpe(found, clip.xyz),
-        mpjve(found, clip.xyz, FPS),
-        1000 * jitter_m_s(found),
-        1000 * lag_s(found, poses.xyz),
+        mpjpe(filtered, clip.xyz),
+        mpjve(filtered, clip.xyz, FPS),
+        1000 * jitter_m_s(filtered),
+        1000 * lag_s(filtered, poses.xyz),
     )
 
 
@@ -86,12 +86,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("recordings", type=Path)
     parser.add_argument("--every", type=int, default=10, help="lift every n-th clip only (10)")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     lifter = Lifter.load(model_named("poseformer-27", weights_folder()))
     people: dict[str, list[list[tuple[float, ...]]]] = {}
     simulation = evaluation_conditions()[CONDITION]
-    filmed = clips(load_recordings([asked.recordings]), simulation, fps=FPS)
-    for clip in islice(filmed, 0, None, asked.every):
+    clips = simulated_clips(load_recordings([options.recordings]), simulation, fps=FPS)
+    for clip in islice(clips, 0, None, options.every):
         poses = lifter.lift(clip.keypoints, LiftOptions(focal_px=clip.focal_px))
         rows = [measure(clip, poses, filter) for filter in filters().values()]
         rows.append((0.0, 0.0, 1000 * jitter_m_s(clip.xyz), 0.0))

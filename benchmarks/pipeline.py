@@ -1,9 +1,9 @@
-"""How fast a video becomes poses, whole and stage by stage, on one core and on all.
+"""Speed of lifting a video, in total and by stage, on one core and on all.
 
-    .venv/bin/python benchmarks/pipeline.py CLIP
+    .venv/bin/python benchmarks/pipeline.py VIDEO
 
-Each stage is CPU time of a run without overlap. The whole, with overlap, is given by the clock as a
-ratio to that run, both made in turn; where other work runs, CPU time is the fairer figure.
+Stages are CPU times of a run without overlap. The run with overlap is also given as a ratio of wall
+clock times, both measured in turns; under other load CPU time is more reliable.
 """
 
 import os
@@ -33,7 +33,7 @@ from service.wire.files import write_video
 ROUNDS = 3
 STAGES = ("decode", "detect", "track", "lift", "write")
 MAX_PEOPLE = 5
-"""As the pipeline asks the detector, with one place more than people are followed."""
+"""As in the pipeline: one more than the number of tracked people."""
 
 
 class Stopwatch:
@@ -49,8 +49,8 @@ class Stopwatch:
         self.seconds[stage] += time.process_time() - start
 
 
-def one_after_another(clip: Path, lifter: Lifter, found: VideoResult) -> Counter[str]:
-    """The pipeline's stages without overlap; lifts and writes what the whole has found."""
+def sequential(clip: Path, lifter: Lifter, result: VideoResult) -> Counter[str]:
+    """Run the stages without overlap, lifting and writing the people of `result`."""
     watch = Stopwatch()
     with open_video(clip) as video, closing(open_detector("mediapipe", MAX_PEOPLE)) as detector:
         tracker, frames = Tracker(video.info.fps, MAX_PEOPLE - 1), video.frames()
@@ -64,27 +64,27 @@ def one_after_another(clip: Path, lifter: Lifter, found: VideoResult) -> Counter
             with watch.of("track"):
                 tracker.update(people)
     with watch.of("lift"):
-        for person in found.people:
+        for person in result.people:
             lifter.lift(person.keypoints)
     with watch.of("write"), tempfile.TemporaryDirectory() as folder:
-        write_video(found, Path(folder) / "result.json")
-        write_motion(found, "npz", Path(folder) / "result.npz")
+        write_video(result, Path(folder) / "result.json")
+        write_motion(result, "npz", Path(folder) / "result.npz")
     return watch.seconds
 
 
 def measure(clip: Path) -> None:
     lifter = Lifter.load(model_named("poseformer-27", weights_folder()))
-    found = lift_video(clip, lifter)  # warms up
+    result = lift_video(clip, lifter)  # warm-up
     stages, whole_cpu_s, ratios = [], [], []
     for _ in range(ROUNDS):
         start_s = time.monotonic()
-        stages.append(one_after_another(clip, lifter, found))
+        stages.append(sequential(clip, lifter, result))
         middle_s, middle_cpu_s = time.monotonic(), time.process_time()
         lift_video(clip, lifter)
         ratios.append((middle_s - start_s) / (time.monotonic() - middle_s))
         whole_cpu_s.append(time.process_time() - middle_cpu_s)
-    frames = found.video.frames
-    rates = [frames / statistics.median(one[stage] for one in stages) for stage in STAGES]
+    frames = result.video.frames
+    rates = [frames / statistics.median(row[stage] for row in stages) for stage in STAGES]
     shown = " | ".join(f"{rate:.0f}" for rate in rates)
     whole = frames / statistics.median(whole_cpu_s)
     cores = len(os.sched_getaffinity(0))
@@ -92,12 +92,12 @@ def measure(clip: Path) -> None:
 
 
 def main(clips: list[str]) -> None:
-    every_core = os.sched_getaffinity(0)
+    all_cores = os.sched_getaffinity(0)
     print(f"| clip | cores | {' | '.join(STAGES)} | whole, CPU | speed-up by overlap, clock |")
     print("|" + "---|" * (len(STAGES) + 4), flush=True)
     for clip in clips:
-        for cores in ({min(every_core)}, every_core):
-            # threads keep the cores that they began with, so each set gets its own process
+        for cores in ({min(all_cores)}, all_cores):
+            # threads keep their cores, so each set of cores needs a new process
             os.sched_setaffinity(0, cores)
             subprocess.run([sys.executable, __file__, "--here", clip], check=True)
 

@@ -1,10 +1,10 @@
-"""How steady poses of real people are, before and after repair and smoothing, beside MediaPipe's
-own 3D (its world landmarks), from the same looks at the same pictures (docs/real-video.md).
+"""Steadiness of poses in real videos, before and after repair and smoothing, compared with
+MediaPipe's world landmarks from the same detections (docs/real-video.md).
 
     .venv/bin/python benchmarks/real_video.py CLIP... [--detector mediapipe:heavy] [--plot OUT.png]
 
-Of each person the longest unbroken run of frames counts. There is no truth here: a body's limbs do
-not change their lengths, its sides do not change places, and feet that stand in the picture stand.
+The longest run of consecutive frames of each person is measured. There is no ground truth: measured
+are limb lengths, which are constant, left/right swaps, and feet that stand in the image.
 """
 
 import argparse
@@ -43,7 +43,7 @@ from model.tracking.swaps import undo_swaps
 MAX_PEOPLE = 4
 MIN_FRAMES = 27
 STANDS = 0.15
-"""Body heights a second; a slower ankle stands in the picture."""
+"""Body heights per second; a slower ankle stands."""
 LIMBS = [1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16]
 MIRRORED = [H36M17.mirror[joint] for joint in LIMBS]
 ANKLES = [H36M17.index("left_ankle"), H36M17.index("right_ankle")]
@@ -54,20 +54,20 @@ Xyz = NDArray[np.floating[Any]]
 
 
 class WorldLook(mediapipe._Landmarker):
-    """Keeps the world landmarks of its last look, (33, 3) m."""
+    """Stores the world landmarks of its last detection, (33, 3) m."""
 
     world: Xyz = np.zeros((33, 3))
 
     def _find(self, image: Any, time_ms: int) -> Any:
-        found = super()._find(image, time_ms)
-        if found.pose_world_landmarks:
-            self.world = np.array([(p.x, p.y, p.z) for p in found.pose_world_landmarks[0]])
-        return found
+        result = super()._find(image, time_ms)
+        if result.pose_world_landmarks:
+            self.world = np.array([(p.x, p.y, p.z) for p in result.pose_world_landmarks[0]])
+        return result
 
 
 @dataclass
-class Seen:
-    """One person of a clip, frame by frame."""
+class DetectedPerson:
+    """One person of a video, frame by frame."""
 
     frames: list[int] = field(default_factory=list)
     people: list[Person] = field(default_factory=list)
@@ -80,8 +80,10 @@ class Seen:
         return slice(run[0], run[-1] + 1)
 
 
-def watch(clip: Path, model: str) -> tuple[list[Seen], tuple[int, int], float, float]:
-    """Everybody, the picture's size, the rate, and the seconds that a frame's looks took."""
+def detect_people(
+    clip: Path, model: str
+) -> tuple[list[DetectedPerson], tuple[int, int], float, float]:
+    """All people, the image size, the frame rate and the seconds of detection per frame."""
     bundle = mediapipe._bundle(metadata.version("mediapipe"), model)
     library = mediapipe._load_mediapipe()
     follower = PeopleFollower(
@@ -89,7 +91,7 @@ def watch(clip: Path, model: str) -> tuple[list[Seen], tuple[int, int], float, f
         open_landmarker=lambda: WorldLook(library, bundle, "VIDEO", 1),
         max_people=MAX_PEOPLE,
     )
-    seen: dict[int, Seen] = {}
+    tracked: dict[int, DetectedPerson] = {}
     spent_s: list[float] = []
     with open_video(clip) as video, closing(follower):
         tracker = Tracker(video.info.fps, MAX_PEOPLE)
@@ -98,18 +100,18 @@ def watch(clip: Path, model: str) -> tuple[list[Seen], tuple[int, int], float, f
             people = follower.detect(frame.image, round(frame.time_s * 1000))
             spent_s.append(time.perf_counter() - start_s)
             worlds = {
-                id(one.person): one.landmarker.world
-                for one in follower._followed
-                if isinstance(one.landmarker, WorldLook)
+                id(followed.person): followed.landmarker.world
+                for followed in follower._followed
+                if isinstance(followed.landmarker, WorldLook)
             }
             for number, person in tracker.update(people):
-                one = seen.setdefault(number, Seen())
-                one.frames.append(frame.index)
-                one.people.append(person)
-                one.worlds.append(worlds[id(person)])
-                one.crops.append(crop(frame.image, person))
+                track = tracked.setdefault(number, DetectedPerson())
+                track.frames.append(frame.index)
+                track.people.append(person)
+                track.worlds.append(worlds[id(person)])
+                track.crops.append(crop(frame.image, person))
         size = (video.info.width, video.info.height)
-        return list(seen.values()), size, video.info.fps, float(np.mean(spent_s))
+        return list(tracked.values()), size, video.info.fps, float(np.mean(spent_s))
 
 
 def crop(image: NDArray[np.uint8], person: Person) -> NDArray[np.uint8]:
@@ -118,29 +120,29 @@ def crop(image: NDArray[np.uint8], person: Person) -> NDArray[np.uint8]:
 
 
 def lifted(
-    one: Seen, size: tuple[int, int], fps: float, lifter: Lifter
+    track: DetectedPerson, size: tuple[int, int], fps: float, lifter: Lifter
 ) -> tuple[KeypointSequence, dict[str, PoseSequence]]:
-    run = one.longest_run()
-    xy = np.stack([person.xy for person in one.people[run]])
-    score = np.stack([person.score for person in one.people[run]])
+    run = track.longest_run()
+    xy = np.stack([person.xy for person in track.people[run]])
+    score = np.stack([person.score for person in track.people[run]])
     keypoints = KeypointSequence(xy, score, size, fps, BLAZEPOSE33).to_h36m17()
-    world = np.stack(one.worlds[run]).astype(np.float32)
+    world = np.stack(track.worlds[run]).astype(np.float32)
     xyz, _ = to_h36m17(world, np.ones(world.shape[:2], np.float32), BLAZEPOSE33)
-    theirs = PoseSequence(xyz - xyz[:, :1], fps)
+    mediapipe_poses = PoseSequence(xyz - xyz[:, :1], fps)
     return keypoints, {
         "poselift, neither repair nor smoothing": lifter.lift(keypoints),
         "poselift, as POST /video": smooth(lifter.lift(undo_swaps(keypoints)[0]), "butterworth"),
-        "MediaPipe": theirs,
-        "MediaPipe, the same smoothing": smooth(theirs, "butterworth"),
+        "MediaPipe": mediapipe_poses,
+        "MediaPipe, the same smoothing": smooth(mediapipe_poses, "butterworth"),
     }
 
 
 def figures(poses: PoseSequence, keypoints: KeypointSequence) -> tuple[float, ...]:
-    """Limb spread %, jitter m/s^2, frames in which the sides change places, how fast the feet move
-    against each other while both stand (m/s), and the trunk's lean to the camera, degrees."""
+    """Limb spread %, jitter m/s^2, frames with a left/right swap, relative speed of the feet while
+    both stand (m/s), and the trunk's lean towards the camera in degrees."""
     xyz, fps = poses.xyz, poses.fps
     jitter = np.median(np.linalg.norm(np.diff(xyz[:, 1:], n=2, axis=0), axis=-1)) * fps**2
-    way, crossed = (
+    kept, crossed = (
         np.linalg.norm(xyz[1:, joints] - xyz[:-1, LIMBS], axis=-1).mean(axis=1)
         for joints in (LIMBS, MIRRORED)
     )
@@ -151,22 +153,22 @@ def figures(poses: PoseSequence, keypoints: KeypointSequence) -> tuple[float, ..
     slid = float(np.median(slide[standing])) if standing.any() else float("nan")
     trunk = xyz[:, H36M17.index("thorax")]
     lean = float(np.degrees(np.median(np.arctan2(-trunk[:, 2], -trunk[:, 1]))))
-    return 100 * limb_spread(poses), float(jitter), float((crossed < way).sum()), slid, lean
+    return 100 * limb_spread(poses), float(jitter), float((crossed < kept).sum()), slid, lean
 
 
-def plot(one: Seen, found: dict[str, PoseSequence], path: Path) -> None:
-    """Some frames of one person: the picture, and each pose from the camera and from the side."""
+def plot(track: DetectedPerson, poses_by_name: dict[str, PoseSequence], path: Path) -> None:
+    """Some frames of one person: the image, and each pose from the camera and from the side."""
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    run = one.longest_run()
+    run = track.longest_run()
     chosen = np.linspace(0, run.stop - run.start - 1, SHOWN).astype(int)
-    rows = ("picture", *found)
+    rows = ("image", *poses_by_name)
     figure, axes = pyplot.subplots(len(rows), SHOWN, figsize=(2.4 * SHOWN, 2.4 * len(rows)))
     for column, frame in enumerate(chosen):
-        axes[0, column].imshow(one.crops[run][frame])
-        axes[0, column].set_title(f"frame {one.frames[run][frame]}")
-        for row, poses in enumerate(found.values(), 1):
+        axes[0, column].imshow(track.crops[run][frame])
+        axes[0, column].set_title(f"frame {track.frames[run][frame]}")
+        for row, poses in enumerate(poses_by_name.values(), 1):
             for offset, across in ((0.0, 0), (1.6, 2)):
                 for parent, child in H36M17.bones:
                     ends = poses.xyz[frame, [parent, child]]
@@ -184,36 +186,36 @@ def plot(one: Seen, found: dict[str, PoseSequence], path: Path) -> None:
 _COLOURS = {"left": "tab:orange", "right": "tab:blue"}
 
 
-def rows(clip: Path, model: str, lifter: Lifter, picture: Path | None) -> Iterator[str]:
-    seen, size, fps, look_s = watch(clip, model)
-    yield f"{clip.name}: {1000 * look_s:.0f} ms of looks a frame"
-    for number, one in enumerate(seen, 1):
-        run = one.longest_run()
+def rows(clip: Path, model: str, lifter: Lifter, plot_path: Path | None) -> Iterator[str]:
+    people, size, fps, detect_s = detect_people(clip, model)
+    yield f"{clip.name}: {1000 * detect_s:.0f} ms of detection per frame"
+    for number, track in enumerate(people, 1):
+        run = track.longest_run()
         if run.stop - run.start < MIN_FRAMES:
             continue
         start_s = time.perf_counter()
-        keypoints, found = lifted(one, size, fps, lifter)
+        keypoints, poses_by_name = lifted(track, size, fps, lifter)
         frame_ms = 1000 * (time.perf_counter() - start_s) / 2 / len(keypoints)
-        yield f"person {number}, {len(keypoints)} frames; lifting {frame_ms:.1f} ms a frame"
-        for name, poses in found.items():
+        yield f"person {number}, {len(keypoints)} frames; lifting {frame_ms:.1f} ms per frame"
+        for name, poses in poses_by_name.items():
             numbers = " | ".join(f"{value:.3g}" for value in figures(poses, keypoints))
             yield f"| {name} | {numbers} |"
-        if picture:
-            plot(one, found, picture)
-            picture = None
+        if plot_path:
+            plot(track, poses_by_name, plot_path)
+            plot_path = None
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--detector", default="mediapipe", help="mediapipe or mediapipe:heavy")
-    parser.add_argument("--plot", type=Path, help="the first person of the first clip, as a PNG")
-    asked = parser.parse_args()
-    model = read_name(asked.detector).model
+    parser.add_argument("--plot", type=Path, help="PNG of the first person of the first video")
+    options = parser.parse_args()
+    model = read_name(options.detector).model
     lifter = Lifter.load(model_named("poseformer-27", weights_folder()))
-    print("| | limb spread % | jitter m/s^2 | sides change | feet slide m/s | lean, degrees |")
-    for place, clip in enumerate(asked.clips):
-        for row in rows(clip, model, lifter, None if place else asked.plot):
+    print("| | limb spread % | jitter m/s^2 | swaps | feet slide m/s | lean, degrees |")
+    for index, clip in enumerate(options.clips):
+        for row in rows(clip, model, lifter, None if index else options.plot):
             print(row, flush=True)
 
 

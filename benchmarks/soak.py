@@ -1,9 +1,9 @@
-"""Streams, pictures, lifts and small videos that come and go; does the server's memory stay flat?
+"""A server under changing load of streams, images, lifts and small videos: memory must not grow.
 
     .venv/bin/python benchmarks/soak.py [MINUTES]
 
-Ends with 1 if the server's memory grows beyond noise once it has warmed up, or if it answers what
-it should not. All traffic stays on this machine, and comes from a fixed number of clients.
+Exits with 1 if the server's memory grows after warming up, or on an unexpected status. A fixed
+number of clients runs on this machine.
 """
 
 import io
@@ -36,11 +36,11 @@ CLIP = Path(__file__).parent.parent / "tests" / "clips" / "one_person.mp4"
 ABOUT = {"skeleton": H36M17.name, "image_size": [1000, 1000], "fps": 30}
 SAMPLES = 40
 WARM = 1 / 3
-"""The share of the time in which models, workers, pools and caches fill."""
+"""The share of the time for warming up: models, workers, pools and caches."""
 NOISE = 1.05
-"""After that, the median of the last half over that of the first may be so much."""
-WELCOME = {"200", "202", "204", "404", "409", "429", "503", "1000", "1013", "left"}
-"""Statuses, close codes, and clients who left on purpose."""
+"""Largest ratio of the medians of the second and the first half after that."""
+EXPECTED = {"200", "202", "204", "404", "409", "429", "503", "1000", "1013", "left"}
+"""Statuses, close codes, and "left" for clients that disconnect on purpose."""
 PAUSE_S, SETTLE_S = 0.05, 2.0
 
 
@@ -48,31 +48,31 @@ def main(minutes: float) -> int:
     settings = {"live_at_once": 5, "live_load": 1e6, "max_streams": 16, "stream_idle_s": 5}
     with served(settings) as server:
         clients = _Clients(server.url)
-        with clients.coming_and_going():
-            memory_mb = list(_watched(server, clients, minutes * 60))
-    held, grown = _grown(memory_mb)
-    print(f"\nanswers: {dict(clients.answers)}")
-    print(f"memory after warming up: {held:.0f} MB, at the end {grown:.3f} times that")
-    unwelcome = set(clients.answers) - WELCOME
-    if unwelcome:
-        print(f"unwelcome answers: {', '.join(sorted(unwelcome))}")
-    return int(grown > NOISE or bool(unwelcome))
+        with clients.running():
+            memory_mb = list(_samples(server, clients, minutes * 60))
+    warm_mb, growth = _growth(memory_mb)
+    print(f"\noutcomes: {dict(clients.outcomes)}")
+    print(f"memory after warming up: {warm_mb:.0f} MB, at the end {growth:.3f} times that")
+    unexpected = set(clients.outcomes) - EXPECTED
+    if unexpected:
+        print(f"unexpected outcomes: {', '.join(sorted(unexpected))}")
+    return int(growth > NOISE or bool(unexpected))
 
 
 class _Clients:
-    """One thread for each kind of client; `answers` says how often they got which."""
+    """One thread per client; `outcomes` counts statuses and close codes."""
 
     def __init__(self, url: str):
-        self.answers: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self._url = url
-        self._changed = threading.Condition()  # of all below
-        self._visiting = 0
-        self._away = False
+        self._changed = threading.Condition()  # guards the fields below
+        self._active = 0
+        self._paused = False
         self._over = False
 
     @contextmanager
-    def coming_and_going(self) -> Iterator[None]:
-        kinds = [_lift, _http_stream, _video, _pictures, *[_websocket] * 3]
+    def running(self) -> Iterator[None]:
+        kinds = [_lift, _http_stream, _video, _images, *[_websocket] * 3]
         with ThreadPoolExecutor(len(kinds)) as threads:
             working = [threads.submit(self._work, *kind) for kind in enumerate(kinds)]
             try:
@@ -81,47 +81,48 @@ class _Clients:
                 with self._changed:
                     self._over = True
                     self._changed.notify_all()
-        for one in working:
-            one.result()
+        for future in working:
+            future.result()
 
     @contextmanager
-    def away(self) -> Iterator[None]:
-        """Nobody comes, and the server had time to let go of those who were there."""
+    def paused(self) -> Iterator[None]:
+        """No clients are connected, and the server has had time to free their memory."""
         with self._changed:
-            self._away = True
-            self._changed.wait_for(lambda: not self._visiting)
+            self._paused = True
+            self._changed.wait_for(lambda: not self._active)
         time.sleep(SETTLE_S)
         yield
         with self._changed:
-            self._away = False
+            self._paused = False
             self._changed.notify_all()
 
     def _work(self, seed: int, visit: Callable[[str, random.Random], str]) -> None:
         chance = random.Random(seed)
-        while self._may_come():
-            answer = "failed"
+        while self._start():
+            outcome = "failed"
             try:
-                answer = visit(self._url, chance)
+                outcome = visit(self._url, chance)
             finally:
                 with self._changed:
-                    self.answers[answer] += 1
-                    self._visiting -= 1
+                    self.outcomes[outcome] += 1
+                    self._active -= 1
                     self._changed.notify_all()
 
-    def _may_come(self) -> bool:
+    def _start(self) -> bool:
+        """Wait until clients may connect; returns False at the end of the run."""
         time.sleep(PAUSE_S)
         with self._changed:
-            self._changed.wait_for(lambda: self._over or not self._away)
-            self._visiting += not self._over
+            self._changed.wait_for(lambda: self._over or not self._paused)
+            self._active += not self._over
             return not self._over
 
 
-def _watched(server: Served, clients: _Clients, seconds: float) -> Iterator[float]:
-    """MB of the server's own process while nobody is there, sampled and drawn as it goes."""
+def _samples(server: Served, clients: _Clients, seconds: float) -> Iterator[float]:
+    """Memory (MB) of the server process without clients, also printed."""
     begin_s = time.monotonic()
     for sample in range(1, SAMPLES + 1):
         time.sleep(max(0.0, begin_s + seconds * sample / SAMPLES - time.monotonic()))
-        with clients.away():
+        with clients.paused():
             memory_mb = server.process.memory_info().rss / 1e6
         if sample % (SAMPLES // 20) == 0:
             minute = (time.monotonic() - begin_s) / 60
@@ -131,8 +132,8 @@ def _watched(server: Served, clients: _Clients, seconds: float) -> Iterator[floa
         yield memory_mb
 
 
-def _grown(memory_mb: list[float]) -> tuple[float, float]:
-    """MB once warm, and how many times that at the end."""
+def _growth(memory_mb: list[float]) -> tuple[float, float]:
+    """MB after warming up, and the ratio of the end to that."""
     warm = memory_mb[round(len(memory_mb) * WARM) :]
     middle = len(warm) // 2
     first, last = statistics.median(warm[:middle]), statistics.median(warm[middle:])
@@ -144,27 +145,27 @@ def _lift(url: str, chance: random.Random) -> str:
 
 
 def _http_stream(url: str, chance: random.Random) -> str:
-    """A stream over plain HTTP; half of them are never ended, and expire."""
+    """A stream over HTTP; half of them are not ended and expire."""
     name = f"soak-{chance.getrandbits(64):x}"
-    answer = "left"
+    outcome = "left"
     for _ in range(chance.randint(1, 10)):
         chunk = _frames(chance.randint(1, 5))
-        answer = _post(f"{url}/lift", json={**ABOUT, "stream": name, "keypoints": chunk})
+        outcome = _post(f"{url}/lift", json={**ABOUT, "stream": name, "keypoints": chunk})
     if chance.random() < 0.5:
-        answer = str(httpx.delete(f"{url}/streams/{name}").status_code)
-    return answer
+        outcome = str(httpx.delete(f"{url}/streams/{name}").status_code)
+    return outcome
 
 
 def _video(url: str, chance: random.Random) -> str:
-    """A small video; one in four is not waited for but cancelled. Its job is removed."""
+    """A small video; one in four is cancelled. The job is deleted."""
     wait = "respond-async" if chance.random() < 0.25 else "wait=60"
     with CLIP.open("rb") as file:
-        answer = httpx.post(
+        response = httpx.post(
             f"{url}/video", files={"file": file}, headers={"prefer": wait}, timeout=120
         )
     for job in httpx.get(f"{url}/jobs", timeout=60).json()["jobs"]:
         httpx.delete(f"{url}/jobs/{job['id']}", timeout=60)
-    return str(answer.status_code)
+    return str(response.status_code)
 
 
 def _websocket(url: str, chance: random.Random) -> str:
@@ -177,17 +178,16 @@ def _websocket(url: str, chance: random.Random) -> str:
     return _stream(url, messages, chance)
 
 
-def _pictures(url: str, chance: random.Random) -> str:
-    """The beginning of a clip, as pictures."""
+def _images(url: str, chance: random.Random) -> str:
+    """The beginning of a video, as JPEG images."""
     return _stream(url, [json.dumps({"fps": 30}), *_jpegs()[: chance.randint(1, 30)]], chance)
 
 
 def _stream(url: str, messages: Sequence[str | bytes], chance: random.Random) -> str:
-    """One client in four leaves without a word."""
+    """One client in four disconnects without `end`."""
     leaves = chance.random() < 0.25
     try:
-        # a client of this kind takes a server that is behind with its frames for dead: its pings
-        # lie unread behind them
+        # no pings: a server that is behind reads them too late, after the frames before them
         with connect(
             f"ws{url.removeprefix('http')}/stream", open_timeout=60, ping_interval=None
         ) as client:
@@ -209,10 +209,10 @@ def _jpegs() -> list[bytes]:
         return [_jpeg(frame.image) for frame in video.frames()]
 
 
-def _jpeg(picture: NDArray[np.uint8]) -> bytes:
-    held = io.BytesIO()
-    Image.fromarray(picture).save(held, "JPEG")
-    return held.getvalue()
+def _jpeg(image: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG")
+    return buffer.getvalue()
 
 
 def _frames(count: int) -> list[Any]:
@@ -220,8 +220,8 @@ def _frames(count: int) -> list[Any]:
     return frames
 
 
-def _post(url: str, **given: Any) -> str:
-    return str(httpx.post(url, timeout=120, **given).status_code)
+def _post(url: str, **arguments: Any) -> str:
+    return str(httpx.post(url, timeout=120, **arguments).status_code)
 
 
 if __name__ == "__main__":

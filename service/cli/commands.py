@@ -13,7 +13,6 @@ TRAINING = {
     "train": "train a model",
     "evaluate": "measure a model on the validation subjects",
     "export": "turn a checkpoint into a model file",
-    "ablate": "say what each part of the input, and each network, is worth",
     "fit-noise": "measure how a detector errs on real clips",
     "fit-confidence": "make a model say how sure each joint is",
     "import-motion": "turn original motion capture into recordings to train on",

@@ -11,14 +11,12 @@ from model.training.commands.fit_confidence import fit_confidence_arguments, fit
 from model.training.commands.fit_noise import fit_noise_arguments, fit_noise_command
 from model.training.commands.train import train_arguments, train_command
 from model.training.datasets.originals import import_arguments, import_command
-from model.training.evaluation.ablation import ablate_arguments, ablate_command
 from model.training.export import official
 
 
 def run(command: str, arguments: list[str]) -> int:
-    """Do one training command; raises PoseError for what the user can mend."""
+    """Run one training command. Raises PoseError for errors the user can correct."""
     commands: dict[str, tuple[Callable[..., None], Callable[..., None]]] = {
-        "ablate": (ablate_arguments, ablate_command),
         "train": (train_arguments, train_command),
         "export": (export_arguments, export_command),
         "evaluate": (evaluate_arguments, evaluate_command),
@@ -27,11 +25,11 @@ def run(command: str, arguments: list[str]) -> int:
         "import-motion": (import_arguments, import_command),
         "import-official": (official.import_arguments, official.import_command),
     }
-    declare, act = commands[command]
+    add_arguments, execute = commands[command]
     parser = argparse.ArgumentParser(prog=f"poselift {command}")
-    declare(parser)
+    add_arguments(parser)
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    act(options)
+    execute(options)
     return 0

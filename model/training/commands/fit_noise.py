@@ -1,4 +1,4 @@
-"""`poselift fit-noise`: clips in; a JSON file, and on demand a picture, out."""
+"""`poselift fit-noise`: videos in; a JSON file of detection noise, and optionally a plot, out."""
 
 import argparse
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 from model.training.noise.fit import fit_noise
 from model.training.noise.plot import draw_fit
 from model.training.noise.report import write_fit
-from model.training.noise.tracks import watch
+from model.training.noise.tracks import detect_clip
 
 
 def fit_noise_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Measure what a detector really does on clips of people."
+    parser.description = "Measure the detection noise of a detector on videos of people."
     parser.add_argument("clips", nargs="+", type=Path, help="video files")
     parser.add_argument("-o", "--output", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--plot", type=Path, help="also draw a PNG")
@@ -18,15 +18,15 @@ def fit_noise_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def fit_noise_command(options: argparse.Namespace) -> None:
-    """Raises InvalidInput where nobody is seen for long enough, and what a bad video raises."""
-    sightings = [watch(clip, options.detector) for clip in options.clips]
-    tracks = [track for seen in sightings for track in seen.tracks]
-    fit = fit_noise(tracks, sightings[0].detector)
+    """Raises InvalidInput if no person is detected for long enough, and the errors of reading
+    videos."""
+    clips = [detect_clip(clip, options.detector) for clip in options.clips]
+    tracks = [track for clip in clips for track in clip.tracks]
+    fit = fit_noise(tracks, clips[0].detector)
     write_fit(fit, options.output)
     if options.plot:
         draw_fit(fit, options.plot)
-    spells = len(fit.spells)
     print(
-        f"{options.output}: {len(fit.people)} people, {spells} left/right swaps, correlation "
-        f"{fit.correlation.rho:g} over 1/50 s"
+        f"{options.output}: {len(fit.people)} people, {len(fit.swaps)} left/right swaps, "
+        f"correlation {fit.correlation.rho:g} over 1/50 s"
     )

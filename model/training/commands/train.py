@@ -1,4 +1,4 @@
-"""`poselift train`: from recordings, or films of published data sets, to a checkpoint."""
+"""`poselift train`: recordings or published data sets -> a checkpoint."""
 
 import argparse
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 from model.errors import InvalidInput
 from model.lifting.camera import IMAGE_CHANNELS, PERSON_CHANNELS
-from model.training.datasets.filmed import Filmed, filmed_batches
-from model.training.datasets.films import film_arguments, training_films
+from model.training.datasets.options import dataset_arguments, training_videos
+from model.training.datasets.videos import DatasetVideo, video_batches
 from model.training.networks.baselines import NETWORKS, network_named
 from model.training.networks.checkpoints import grow
 from model.training.networks.poseformer import NetworkShape, PoseFormer
-from model.training.networks.restore import stored_network
+from model.training.networks.stored import stored_network
 from model.training.recipe import Recipe
 from model.training.recordings import Recordings, load_recordings
-from model.training.simulation.simulate import Batch, Simulation
+from model.training.simulation.windows import Batch, Simulation
 from model.training.train import Trainer, Validation, train
 
 CHANNELS = {"person": PERSON_CHANNELS, "image": IMAGE_CHANNELS}
@@ -27,22 +27,22 @@ CHANNELS = {"person": PERSON_CHANNELS, "image": IMAGE_CHANNELS}
 
 def train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Train PoseFormer on motion capture filmed by simulated cameras, or on the films of a "
+        "Train PoseFormer on motion capture seen by simulated cameras, or on the videos of a "
         "published data set."
     )
     recipe, shape = Recipe(windows=1), NetworkShape()
     parser.add_argument("recordings", nargs="*", type=Path, help="npz files of motion capture")
-    film_arguments(parser)
+    dataset_arguments(parser)
     parser.add_argument(
         "--normalisation",
         choices=("person", "image"),
         default="person",
-        help="image: films as the published checkpoints read them, without the dense loss",
+        help="image: as for the published checkpoints, videos only, without the dense loss",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="checkpoint to write")
-    parser.add_argument("--validation", type=Path, help="npz whose own skeletons are watched")
+    parser.add_argument("--validation", type=Path, help="npz to validate on (own skeletons)")
     parser.add_argument(
-        "--start-from", type=Path, help="checkpoint or model file whose weights to begin with"
+        "--start-from", type=Path, help="checkpoint or model file with the initial weights"
     )
     parser.add_argument("--windows", type=int, help="length of the run in windows")
     parser.add_argument("--minutes", type=float, help="or in minutes")
@@ -56,7 +56,7 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frame-step", type=int, default=recipe.frame_step)
     parser.add_argument("--batch", type=int, default=recipe.batch)
     parser.add_argument("--learning-rate", type=float, default=recipe.learning_rate)
-    parser.add_argument("--dense", type=float, default=recipe.dense, help="weight of that loss")
+    parser.add_argument("--dense", type=float, default=recipe.dense, help="weight of dense loss")
     parser.add_argument("--average", type=float, default=recipe.average)
     parser.add_argument("--save-every-s", type=float, default=recipe.save_every_s)
     parser.add_argument("--seed", type=int, default=recipe.seed)
@@ -64,54 +64,56 @@ def train_arguments(parser: argparse.ArgumentParser) -> None:
         "--preset", choices=("ours", "paper"), default="ours", help="paper: the published recipe"
     )
     parser.add_argument("--accelerator", default="auto", help="cpu, cuda or auto")
-    parser.add_argument("--devices", type=int, default=1, help="processes, one a device")
+    parser.add_argument("--devices", type=int, default=1, help="number of devices (processes)")
     parser.add_argument("--precision", default="32-true", help="or bf16-mixed")
-    parser.add_argument("--log-dir", type=Path, help="write TensorBoard's files there")
+    parser.add_argument("--log-dir", type=Path, help="folder for TensorBoard logs")
 
 
 def train_command(options: argparse.Namespace) -> None:
-    films = training_films(options)
-    _check(options, films)
+    videos = training_videos(options)
+    _check(options, videos)
     recordings = load_recordings(options.recordings) if options.recordings else None
-    recipe = _recipe(options, _frames(recordings, films))
+    recipe = _recipe(options, _frames(recordings, videos))
     torch.manual_seed(recipe.seed)
-    network = _first_network(options)
+    network = _initial_network(options)
     validation = None
     if options.validation:
         validation = Validation(load_recordings([options.validation]).kind(own=True))
     trainer = Trainer(network, recipe, _fabric(options))
     if options.output.exists():
         trainer.resume(options.output)
-        print(f"going on from {options.output} at {trainer.windows} windows")
+        print(f"resuming {options.output} at {trainer.windows} windows")
     if recordings is None:
-        source = _windows_of_films(films, options, trainer)
+        source = _dataset_windows(videos, options, trainer)
     else:
         source = trainer.windows_of(recordings, Simulation())
     train(trainer, source, options.output, validation)
 
 
-def _check(options: argparse.Namespace, films: list[Filmed]) -> None:
-    if bool(films) == bool(options.recordings):
+def _check(options: argparse.Namespace, videos: list[DatasetVideo]) -> None:
+    if bool(videos) == bool(options.recordings):
         raise InvalidInput(
-            "train on recordings (npz files), or on the films of one published data set "
-            "(--human36m, --mpi-inf-3dhp); one of the two"
+            "name either recordings (npz files) or one published data set "
+            "(--human36m, --mpi-inf-3dhp) to train on"
         )
-    if options.normalisation == "image" and (not films or options.validation):
-        raise InvalidInput("the normalisation image is for films, without --validation")
+    if options.normalisation == "image" and (not videos or options.validation):
+        raise InvalidInput(
+            "--normalisation image needs a published data set and cannot be used with --validation"
+        )
 
 
-def _frames(recordings: Recordings | None, films: list[Filmed]) -> int:
-    """How many windows an epoch has: one for each frame."""
+def _frames(recordings: Recordings | None, videos: list[DatasetVideo]) -> int:
+    """Windows per epoch: one for each frame."""
     if recordings is not None:
         return int(recordings.length.sum())
-    return int(sum(film.valid.sum() for film in films))
+    return int(sum(video.valid.sum() for video in videos))
 
 
-def _windows_of_films(
-    films: list[Filmed], options: argparse.Namespace, trainer: Trainer
+def _dataset_windows(
+    videos: list[DatasetVideo], options: argparse.Namespace, trainer: Trainer
 ) -> Iterator[Batch]:
-    return filmed_batches(
-        films,
+    return video_batches(
+        videos,
         options.normalisation,
         frames=trainer.network.shape.frames,
         frame_step=trainer.recipe.frame_step,
@@ -138,7 +140,7 @@ def _recipe(options: argparse.Namespace, epoch_windows: int) -> Recipe:
 
 
 def _fabric(options: argparse.Namespace) -> Fabric:
-    """Lightning Fabric: devices, processes and precision; also under torchrun."""
+    """Lightning Fabric for devices, processes and precision; also works under torchrun."""
     loggers: list[Logger] = []
     if options.log_dir:
         loggers.append(TensorBoardLogger(options.log_dir))
@@ -152,7 +154,7 @@ def _fabric(options: argparse.Namespace) -> Fabric:
     return fabric
 
 
-def _first_network(options: argparse.Namespace) -> PoseFormer:
+def _initial_network(options: argparse.Namespace) -> PoseFormer:
     if options.start_from:
         return grow(stored_network(options.start_from), options.frames)
     shape = NetworkShape(

@@ -1,8 +1,8 @@
-"""Errors of a model file on recordings it has not seen, through the path that users take.
+"""Errors of a model file on recordings it was not trained on, through `Lifter.lift`.
 
-The recordings are cut into clips of 100 frames. Each clip gets a camera and a detector of its own,
-becomes pixels, and goes through `Lifter.lift`; the poses are compared in camera axes. Errors are
-first averaged over each person's clips, then over people: one person must not be the average.
+Recordings are cut into clips of 100 frames, each with its own simulated camera and detector, and
+lifted from pixels; poses are compared in camera axes. Errors are averaged over each person's clips,
+then over people, so that no person dominates the mean.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +25,7 @@ from model.motion.metrics import auc, joint_errors, mpjpe, mpjve, n_mpjpe, p_mpj
 from model.training.evaluation.views import CLASSES, View, views
 from model.training.recordings import CANONICAL_CHAIN_M, Recordings
 from model.training.simulation.cameras import Draw
-from model.training.simulation.simulate import Sight, Simulation, look
+from model.training.simulation.windows import Observation, Simulation, observe
 
 CLIP_FRAMES = 100
 LONG_SIDE_PX = 1920
@@ -35,9 +35,9 @@ Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a simulated camera saw a person: root (T, 3) m in camera axes; the floor that the
-    recordings stand on by up (3,), in camera axes, and camera_height_m above it."""
+class Placement:
+    """World space as seen by a simulated camera: the person's root (T, 3) m and the up axis (3,),
+    both in camera axes, and the camera's height above the floor."""
 
     root: Floats
     up: Floats
@@ -46,10 +46,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Clip:
-    """One simulated video of one person: what the service is given, and the truth.
+    """One video of one person: the lifter's input, and the truth.
 
     xyz (T, 17, 3) m in camera axes, relative to the pelvis, at the canonical body size; size is
-    the person's own size over that; view and place are None where a real camera filmed.
+    the person's own size relative to that; view and placement are None for real cameras.
     """
 
     person: str
@@ -59,10 +59,10 @@ class Clip:
     xyz: Floats
     size: float
     view: View | None = None
-    place: Place | None = None
+    placement: Placement | None = None
 
 
-def clips(
+def simulated_clips(
     recordings: Recordings,
     simulation: Simulation,
     *,
@@ -70,38 +70,37 @@ def clips(
     seed: int = 1,
     frames: int = CLIP_FRAMES,
 ) -> Iterator[Clip]:
-    """Every whole clip of the recordings, each filmed once; the same ones for the same seed."""
-    places = _places(recordings, fps, frames)
-    if not places:
-        raise InvalidInput(f"no recording has {frames} frames at {fps:g} a second")
+    """Every whole clip of the recordings, simulated once; reproducible for a seed."""
+    starts = _clip_starts(recordings, fps, frames)
+    if not starts:
+        raise InvalidInput(f"no recording is {frames} frames long at {fps:g} frames/s")
     generator = torch.Generator().manual_seed(seed)
-    for first in range(0, len(places), _CLIPS_AT_ONCE):
-        some = places[first : first + _CLIPS_AT_ONCE]
+    for first in range(0, len(starts), _CLIPS_AT_ONCE):
+        some = starts[first : first + _CLIPS_AT_ONCE]
         sequence = torch.tensor([index for index, _ in some])
         start = torch.tensor([frame for _, frame in some])
         step = recordings.fps[sequence] / fps
         times = start[:, None] + torch.arange(frames) * step[:, None]
         draw = Draw(len(some), torch.device("cpu"), generator)
         rate = torch.full((len(some),), fps)
-        sight = look(recordings.at(sequence, times), rate, simulation, draw, generator)
-        for row, ((index, _), view) in enumerate(zip(some, views(sight), strict=True)):
-            yield replace(_clip(sight, row, recordings, index, fps), view=view)
+        observation = observe(recordings.at(sequence, times), rate, simulation, draw, generator)
+        for row, ((index, _), view) in enumerate(zip(some, views(observation), strict=True)):
+            yield replace(_clip(observation, row, recordings, index, fps), view=view)
 
 
 def has_clips(recordings: Recordings, fps: float) -> bool:
-    """Is any recording long enough for a clip at this rate?"""
-    return bool(_places(recordings, fps))
+    """Whether any recording is long enough for a clip at this frame rate."""
+    return bool(_clip_starts(recordings, fps))
 
 
 @dataclass(frozen=True)
 class Report:
-    """Errors over all clips: the mean over people, each person's, each action's, and the mean over
-    actions (Human3.6M's way). Lengths in mm, mpjve in mm/s, pck150 and auc in percent;
-    height_unknown_mpjpe is what a user gets who does not give the person's height.
+    """Errors over all clips: the mean over people, per person, per action, and the mean over
+    actions (as for Human3.6M). Lengths in mm, mpjve in mm/s, pck150 and auc in percent;
+    height_unknown_mpjpe is the error if a request does not state the person's height.
 
-    joints: MPJPE of each joint, the mean over people. views: the errors over the clips of each
-    class of cameras, over frames rather than people, and `share`, how many of all frames those are
-    (percent).
+    joints: MPJPE per joint, mean over people. views: errors per class of camera views, mean over
+    frames, with their `share` of all frames (percent).
     """
 
     mean: dict[str, float]
@@ -114,7 +113,7 @@ class Report:
 
 @dataclass(frozen=True)
 class _Measured:
-    """One clip's errors, those of its joints (MPJPE), and the frames they were measured over."""
+    """One clip's errors, MPJPE per joint, and the number of frames measured."""
 
     clip: Clip
     errors: dict[str, float]
@@ -122,33 +121,33 @@ class _Measured:
     frames: int
 
 
-def evaluate(lifter: Lifter, filmed: Iterable[Clip], options: LiftOptions | None = None) -> Report:
-    """Lift every clip as `options` say (but for the focal length, which is each clip's)."""
+def evaluate(lifter: Lifter, clips: Iterable[Clip], options: LiftOptions | None = None) -> Report:
+    """Lift every clip with `options` and the clip's focal length, and measure the errors."""
     options = options or LiftOptions()
-    found = []
-    for clip in tqdm(filmed, unit="clip", leave=False):
+    measured = []
+    for clip in tqdm(clips, unit="clip", leave=False):
         poses = lifter.lift(clip.keypoints, replace(options, focal_px=clip.focal_px))
-        found.append(_measure(poses.xyz, clip))
-    return _report(found)
+        measured.append(_measure(poses.xyz, clip))
+    return _report(measured)
 
 
-def mean_pose_errors(lifter: Lifter, filmed: Iterable[Clip]) -> Report:
-    """The errors of always answering the mean pose of these very clips, turned to the person: what
-    a model that learnt nothing but where the person is would reach."""
-    filmed = list(filmed)
-    turns = [lifter.prepare(c.keypoints, c.focal_px).rotation for c in filmed]
-    turned = [turn(c.xyz, r) for c, r in zip(filmed, turns, strict=True)]
+def mean_pose_errors(lifter: Lifter, clips: Iterable[Clip]) -> Report:
+    """The errors of always predicting the mean pose of these clips, rotated to the person: the
+    baseline of a model that only knows the person's position."""
+    clips = list(clips)
+    turns = [lifter.prepare(c.keypoints, c.focal_px).rotation for c in clips]
+    turned = [turn(c.xyz, r) for c, r in zip(clips, turns, strict=True)]
     mean = np.nanmean(np.concatenate(turned), axis=0)
-    pairs = zip(filmed, turns, strict=True)
+    pairs = zip(clips, turns, strict=True)
     return _report([_measure(turn_back(mean, r), clip) for clip, r in pairs])
 
 
-def look_ahead_errors(lifter: Lifter, filmed: Iterable[Clip]) -> dict[int, float]:
-    """MPJPE (mm) of the dense readout against how many frames after the answered one were seen:
-    0 is an answer at once, f // 2 has as much future as the centre readout. Only windows that lie
-    within their clip count. Mean over people."""
+def look_ahead_errors(lifter: Lifter, clips: Iterable[Clip]) -> dict[int, float]:
+    """MPJPE (mm) of the dense readout by look-ahead, the number of later frames in the window: 0 is
+    without latency, f // 2 is that of the centre readout. Only windows inside their clip count.
+    Mean over people."""
     people: dict[str, list[NDArray[np.float64]]] = {}
-    for clip in filmed:
+    for clip in clips:
         prepared = lifter.prepare(clip.keypoints, clip.focal_px)
         half = lifter.window.past
         centres = np.arange(half, len(clip.xyz) - half)
@@ -165,11 +164,11 @@ def look_ahead_errors(lifter: Lifter, filmed: Iterable[Clip]) -> dict[int, float
 
 
 def _report(measured: list[_Measured]) -> Report:
-    by_person = _grouped(measured, lambda one: one.clip.person)
-    by_action = _grouped(measured, lambda one: one.clip.action)
-    people = [_over_frames(group, lambda one: one.errors) for group in by_person.values()]
-    actions = [_over_frames(group, lambda one: one.errors) for group in by_action.values()]
-    joints = [_over_frames(group, lambda one: one.joints) for group in by_person.values()]
+    by_person = _grouped(measured, lambda row: row.clip.person)
+    by_action = _grouped(measured, lambda row: row.clip.action)
+    people = [_over_frames(group, lambda row: row.errors) for group in by_person.values()]
+    actions = [_over_frames(group, lambda row: row.errors) for group in by_action.values()]
+    joints = [_over_frames(group, lambda row: row.joints) for group in by_person.values()]
     return Report(
         mean=_mean(people),
         people=dict(zip(by_person, people, strict=True)),
@@ -183,76 +182,81 @@ def _report(measured: list[_Measured]) -> Report:
 def _grouped(
     measured: list[_Measured], name: Callable[[_Measured], str]
 ) -> dict[str, list[_Measured]]:
-    names = sorted({name(one) for one in measured})
-    return {each: [one for one in measured if name(one) == each] for each in names}
+    names = sorted({name(row) for row in measured})
+    return {each: [row for row in measured if name(row) == each] for each in names}
 
 
 def _by_view(measured: list[_Measured]) -> dict[str, dict[str, float]]:
-    seen = [(one, one.clip.view) for one in measured if one.clip.view is not None]
-    frames = sum(one.frames for one, _ in seen)
-    found = {}
-    for name, holds in CLASSES.items():
-        some = [one for one, view in seen if holds(view)]
+    rows = [(row, row.clip.view) for row in measured if row.clip.view is not None]
+    frames = sum(row.frames for row, _ in rows)
+    errors = {}
+    for name, contains in CLASSES.items():
+        some = [row for row, view in rows if contains(view)]
         if some:
-            share = 100 * sum(one.frames for one in some) / frames
-            found[name] = {"share": share, **_over_frames(some, lambda one: one.errors)}
-    return found
+            share = 100 * sum(row.frames for row in some) / frames
+            errors[name] = {"share": share, **_over_frames(some, lambda row: row.errors)}
+    return errors
 
 
-def _places(recordings: Recordings, fps: float, frames: int = CLIP_FRAMES) -> list[tuple[int, int]]:
+def _clip_starts(
+    recordings: Recordings, fps: float, frames: int = CLIP_FRAMES
+) -> list[tuple[int, int]]:
     """(sequence, first source frame) of each whole clip."""
-    found = []
+    starts = []
     for index, length in enumerate(recordings.length.tolist()):
-        taken = frames * float(recordings.fps[index]) / fps
-        found += [(index, round(k * taken)) for k in range(int(length / taken))]
-    return found
+        source_frames = frames * float(recordings.fps[index]) / fps
+        count = int(length / source_frames)
+        starts += [(index, round(k * source_frames)) for k in range(count)]
+    return starts
 
 
-def _clip(sight: Sight, row: int, recordings: Recordings, index: int, fps: float) -> Clip:
-    cameras = sight.cameras
+def _clip(
+    observation: Observation, row: int, recordings: Recordings, index: int, fps: float
+) -> Clip:
+    cameras = observation.cameras
     width, height = (round(side) for side in (cameras.image_size[row] * LONG_SIDE_PX).tolist())
-    told = bool(cameras.assumed_focal[row] == cameras.focal[row])
-    joints = sight.joints[row]
+    focal_known = bool(cameras.assumed_focal[row] == cameras.focal[row])
+    joints = observation.joints[row]
     return Clip(
         person=recordings.subjects[index],
         action=recordings.actions[index],
         keypoints=KeypointSequence(
-            xy=_numpy(sight.points[row] * LONG_SIDE_PX),
-            confidence=_numpy(sight.score[row]),
+            xy=_numpy(observation.points[row] * LONG_SIDE_PX),
+            confidence=_numpy(observation.score[row]),
             image_size=(width, height),
             fps=fps,
             skeleton=H36M17,
         ),
-        focal_px=float(cameras.focal[row]) * LONG_SIDE_PX if told else None,
+        focal_px=float(cameras.focal[row]) * LONG_SIDE_PX if focal_known else None,
         xyz=_numpy(joints - joints[:, :1]),
         size=float(recordings.chain_m[index]) / CANONICAL_CHAIN_M,
-        place=_place(sight, row),
+        placement=_placement(observation, row),
     )
 
 
-def _place(sight: Sight, row: int) -> Place:
-    cameras = sight.cameras
+def _placement(observation: Observation, row: int) -> Placement:
+    cameras = observation.cameras
     up = cameras.rotation[row].reshape(3, 3)[:, 1]
-    # the camera's place in the world: origin + rotation^T (0 - offset)
+    # the camera's world position: origin + rotation^T (0 - offset)
     height = cameras.origin[row, ..., 1].sum() - (up * cameras.offset[row].flatten()).sum()
-    return Place(_numpy(sight.joints[row, :, 0]), _numpy(up), float(height))
+    return Placement(_numpy(observation.joints[row, :, 0]), _numpy(up), float(height))
 
 
 def _measure(xyz: Floats, clip: Clip) -> _Measured:
-    """Over the frames whose truth is known."""
+    """Errors over the frames with known truth."""
     known = np.isfinite(clip.xyz).all(axis=(-2, -1))
     poses = np.broadcast_to(xyz, clip.xyz.shape)
-    found, true = poses[known], clip.xyz[known]
+    estimated, true = poses[known], clip.xyz[known]
     errors = {
-        "mpjpe": mpjpe(found, true),
-        "p_mpjpe": p_mpjpe(found, true),
-        "n_mpjpe": n_mpjpe(found, true),
+        "mpjpe": mpjpe(estimated, true),
+        "p_mpjpe": p_mpjpe(estimated, true),
+        "n_mpjpe": n_mpjpe(estimated, true),
         "mpjve": mpjve(poses, clip.xyz, clip.keypoints.fps),
-        "pck150": pck(found, true),
-        "auc": auc(found, true),
-        "height_unknown_mpjpe": mpjpe(found, true * clip.size),
+        "pck150": pck(estimated, true),
+        "auc": auc(estimated, true),
+        "height_unknown_mpjpe": mpjpe(estimated, true * clip.size),
     }
-    joints = joint_errors(found, true).mean(axis=0)
+    joints = joint_errors(estimated, true).mean(axis=0)
     by_joint = dict(zip(H36M17.joints, joints.tolist(), strict=True))
     return _Measured(clip, errors, by_joint, int(known.sum()))
 
@@ -260,9 +264,9 @@ def _measure(xyz: Floats, clip: Clip) -> _Measured:
 def _over_frames(
     some: list[_Measured], figures: Callable[[_Measured], dict[str, float]]
 ) -> dict[str, float]:
-    """The mean of several clips, each counting by its frames."""
-    weights = [one.frames for one in some]
-    rows = [figures(one) for one in some]
+    """The mean over clips, weighted by frames."""
+    weights = [row.frames for row in some]
+    rows = [figures(row) for row in some]
     return {n: float(np.average([row[n] for row in rows], weights=weights)) for n in rows[0]}
 
 

@@ -1,4 +1,4 @@
-"""Figures as Markdown, for the terminal and the model card."""
+"""Figures as Markdown tables."""
 
 from collections.abc import Mapping
 
@@ -8,15 +8,15 @@ _SHOWN_AHEAD = (0, 1, 2, 4, 8, 13, 20, 40)
 
 
 def errors_table(rows: Mapping[str, Report], *, actions: bool = False) -> str:
-    """A row for each condition, averaged over people; then each person's MPJPE, and on demand each
-    action's."""
+    """A row for each condition, averaged over people; then MPJPE per person and, with `actions`,
+    per action."""
     names = list(next(iter(rows.values())).mean)
     lines = _header(["", *names])
     for kind, report in rows.items():
         lines.append(_row(kind, [report.mean[name] for name in names]))
         lines.append(_row(f"{kind}, mean over actions", _values(report.mean_over_actions, names)))
     for kind, report in rows.items():
-        people = ", ".join(f"{who} {row['mpjpe']:.1f}" for who, row in report.people.items())
+        people = ", ".join(f"{name} {row['mpjpe']:.1f}" for name, row in report.people.items())
         lines.append(f"\n{kind}, MPJPE of each person: {people}")
         if actions:
             lines += ["", *_header([kind, *names])]
@@ -33,7 +33,7 @@ def figures_table(rows: Mapping[str, Mapping[str, float]], digits: int = 1) -> s
 
 
 def look_ahead_table(ahead: Mapping[str, Mapping[int, float]]) -> str:
-    """MPJPE of the dense readout against the frames that were seen after the answered one."""
+    """MPJPE of the dense readout by look-ahead (frames)."""
     frames = max(next(iter(ahead.values())))
     shown = [n for n in _SHOWN_AHEAD if n <= frames // 2]
     lines = _header(["frames of look-ahead", *map(str, shown)])

@@ -1,4 +1,4 @@
-"""From where a simulated camera saw a person, as the figures of a model card are divided by it."""
+"""Classes of camera views, by which the model card divides its figures."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,26 +6,27 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from model.training.simulation.simulate import Sight
+from model.training.simulation.windows import Observation
 
 
 @dataclass(frozen=True)
 class View:
-    """One clip's camera: its height above the middle of the body and its distance from it (m, the
-    body at canonical size), and the share (0..1) of the joints that lie beyond the picture."""
+    """One clip's camera: its height above and distance from the body's middle (m, at the canonical
+    body size), and the share (0..1) of joints outside the image."""
 
     height_m: float
     distance_m: float
     outside: float
 
 
-def views(sight: Sight) -> list[View]:
-    """The views of B clips."""
-    cameras = sight.cameras
-    place = -cameras.offset[:, 0] @ cameras.rotation  # from the body's middle, world axes, Y up
-    heights = place[:, 0, 1]
+def views(observation: Observation) -> list[View]:
+    """One view for each of B clips."""
+    cameras = observation.cameras
+    # relative to the body's middle, in world axes, Y up
+    position = -cameras.offset[:, 0] @ cameras.rotation
+    heights = position[:, 0, 1]
     distances = torch.linalg.vector_norm(cameras.offset[:, 0, 0], dim=-1)
-    points = cameras.project(sight.joints)
+    points = cameras.project(observation.joints)
     beyond = (points < 0) | (points > cameras.image_size[:, None, None])
     outside = beyond.any(dim=-1).float().mean(dim=(1, 2))
     rows = zip(heights.tolist(), distances.tolist(), outside.tolist(), strict=True)
@@ -49,7 +50,7 @@ CLASSES: Mapping[str, Callable[[View], bool]] = {
     "3-6 m away": _distance(3, 6),
     "6-12 m away": _distance(6, 12),
     "more than 12 m away": _distance(12, np.inf),
-    "wholly in the picture": lambda view: view.outside == 0,
+    "wholly in the image": lambda view: view.outside == 0,
     "up to 10 % of the joints outside": lambda view: 0 < view.outside <= 0.1,
     "more than 10 % of the joints outside": lambda view: view.outside > 0.1,
 }

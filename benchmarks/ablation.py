@@ -1,7 +1,9 @@
-"""What each part is worth: the same small network, trained as long, without one part at a time.
+"""Ablation: train the same small network for the same time, leaving out one part at a time.
 
-Every variant is judged on the same simulated detections of the same validation windows (and on true
-2D), whatever it was trained on; one that lacks a part of the input lacks it there too.
+    .venv/bin/python benchmarks/ablation.py RECORDINGS.npz... --validation FILE -o FOLDER
+
+All variants are measured on the same validation windows, with true 2D and with simulated
+detections. A variant that lacks a part of the input lacks it there too.
 """
 
 import argparse
@@ -20,51 +22,50 @@ from model.training.networks.poseformer import NetworkShape
 from model.training.recipe import Recipe
 from model.training.recordings import Recordings, load_recordings
 from model.training.simulation.detections import Noise
-from model.training.simulation.simulate import Batch, Sight, Simulation, prepare
+from model.training.simulation.windows import Batch, Observation, Simulation, prepare
 from model.training.train import Trainer, Validation, train
 
 SHAPE = NetworkShape(frames=9, channels=PERSON_CHANNELS, joint_width=16, spatial_depth=2, heads=4)
 FRAME_STEP = 3
 
 
-def without_score(sight: Sight) -> Batch:
-    """A joint is seen or not; how surely is not told."""
-    batch = prepare(sight)
+def without_score(observation: Observation) -> Batch:
+    """Scores become 0 or 1: seen or not."""
+    batch = prepare(observation)
     inputs = batch.inputs.clone()
     inputs[..., 2] = (inputs[..., 2] > 0).float()
     return Batch(inputs, batch.targets)
 
 
-def without_box(sight: Sight) -> Batch:
-    """Neither where the person is nor how large."""
-    batch = prepare(sight)
+def without_box(observation: Observation) -> Batch:
+    """The box's direction and size are 0."""
+    batch = prepare(observation)
     inputs = batch.inputs.clone()
     inputs[..., 3:] = 0
     return Batch(inputs, batch.targets)
 
 
-def without_turning(sight: Sight) -> Batch:
-    """The box is moved to the middle and scaled, but not seen by a camera turned to it; the answer
-    is in camera axes."""
-    batch = prepare(sight)
-    cameras = sight.cameras
+def without_turning(observation: Observation) -> Batch:
+    """Rays are shifted and scaled by the box but not rotated; targets stay in camera axes."""
+    batch = prepare(observation)
+    cameras = observation.cameras
     focal = cameras.assumed_focal[:, None, None, None]
-    rays = pixels_to_rays(sight.points, cameras.image_size[:, None, None], focal)
+    rays = pixels_to_rays(observation.points, cameras.image_size[:, None, None], focal)
     direction = batch.inputs[..., 3:5]
     middle = direction / (1 - direction.square().sum(-1, keepdim=True)).sqrt()
     inputs = batch.inputs.clone()
     seen = inputs[..., 2:3] > 0
     inputs[..., :2] = torch.where(seen, (rays - middle) / inputs[..., 5:].exp(), 0.0)
-    return Batch(inputs, sight.joints - sight.joints[:, :, :1])
+    return Batch(inputs, observation.joints - observation.joints[:, :, :1])
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One row of the table: what is trained, and how its input is prepared."""
+    """One row of the table: the network, its input and how its windows are simulated."""
 
     name: str
     network: str = "poseformer"
-    prepare: Callable[[Sight], Batch] = prepare
+    prepare: Callable[[Observation], Batch] = prepare
     change: Callable[[Simulation], Simulation] = field(default=lambda simulation: simulation)
     dense: float = Recipe(windows=1).dense
     joint_width: int = SHAPE.joint_width
@@ -80,7 +81,7 @@ PARTS = (
 )
 NETWORKS = (
     Variant("(a) temporal transformer alone", network="temporal", dense=0.0),
-    # at twice the width its cost a window comes nearest to the others'
+    # twice the width, for the cost per window nearest to the others'
     Variant(
         "(b) one token per joint of every frame",
         network="joint-tokens",
@@ -101,9 +102,9 @@ def compare(
     windows: int,
     seed: int = 0,
 ) -> dict[str, dict[str, float]]:
-    """Train each variant for as many windows, and give each one's validation errors (mm).
+    """Train each variant on `windows` windows; returns its validation errors (mm).
 
-    Checkpoints stay in `folder`: a run that was stopped goes on where it was.
+    Checkpoints are saved in `folder`; an interrupted run resumes from them.
     """
     table = {}
     for variant in variants:
@@ -112,18 +113,16 @@ def compare(
     return table
 
 
-def ablate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Say what each part of the input, and each network, is worth."
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("recordings", nargs="+", type=Path, help="npz files to train on")
-    parser.add_argument("--validation", type=Path, required=True, help="npz to judge on")
+    parser.add_argument("--validation", type=Path, required=True, help="npz to measure on")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of checkpoints")
     parser.add_argument("--windows", type=int, default=100_000, help="length of each run")
     parser.add_argument("--what", choices=("parts", "networks"), default="parts")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-
-
-def ablate_command(options: argparse.Namespace) -> None:
-    """Train every variant and print the table."""
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
     recordings = load_recordings(options.recordings)
     validation = load_recordings([options.validation]).kind(own=True)
     variants = PARTS if options.what == "parts" else NETWORKS
@@ -140,9 +139,8 @@ def _trained(
     windows: int,
     seed: int,
 ) -> dict[str, float]:
-    judged = replace(Simulation(), prepare=variant.prepare)
-    # the network begins at the same place in every variant
-    torch.manual_seed(seed)
+    simulation = replace(Simulation(), prepare=variant.prepare)
+    torch.manual_seed(seed)  # same initial weights for all variants
     network = network_named(variant.network, replace(SHAPE, joint_width=variant.joint_width))
     if variant.dense > 0:
         network.start_at_centre()
@@ -152,7 +150,11 @@ def _trained(
     trainer = Trainer(network, recipe, Fabric(accelerator="cpu", devices=1))
     if path.exists():
         trainer.resume(path)
-    source = trainer.windows_of(recordings, variant.change(judged))
-    train(trainer, source, path, Validation(validation, judged))
-    found: dict[str, float] = load_checkpoint(path)["history"][-1]
-    return found
+    source = trainer.windows_of(recordings, variant.change(simulation))
+    train(trainer, source, path, Validation(validation, simulation))
+    errors: dict[str, float] = load_checkpoint(path)["history"][-1]
+    return errors
+
+
+if __name__ == "__main__":
+    main()
