@@ -1,4 +1,4 @@
-"""Motion capture on disk -> windows of 3D joints in metres, on the training device.
+"""Motion capture files -> 3D joints in metres on the training device.
 
 The npz layout is described in docs/training.md: `pos` (N, 17, 3) whole numbers times `scale`
 metres, `offsets` (S + 1), and per sequence `name`, `subject`, `action`, `fps`, `skeleton`. World
@@ -21,14 +21,14 @@ from model.errors import InvalidInput
 from model.keypoints.skeleton import H36M17
 
 CANONICAL_CHAIN_M = 1.58
-"""Ankle to head along the bones, for every training target: one camera cannot see how tall a
-person is. It is the mean over the training subjects' own skeletons, to the centimetre."""
+"""Ankle to head along the bones, for every training target, since one camera cannot measure body
+size. The mean over the training subjects' own skeletons, to the centimetre."""
 CANONICAL_HEIGHT_M = 1.70
-"""The standing height of such a person. Measured on the recordings: a chain of 1.58 m stands 1.54 m
-from ankle to head joint; to that come about 8 cm below the ankle and 8 cm above the head joint."""
+"""Standing height of such a person: in the recordings a chain of 1.58 m is 1.54 m high from ankle
+to head joint; about 8 cm below the ankle and 8 cm above the head joint are added."""
 
 BODY_M = (0.5, 3.0)
-"""Ankle to head along the bones of anybody who can be meant."""
+"""Accepted range of that chain's length."""
 
 Array = NDArray[Any]
 
@@ -46,10 +46,10 @@ def chain_length(joints: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Recordings:
-    """S sequences laid end to end.
+    """S sequences, concatenated.
 
-    positions (N, 17, 3) int16; per sequence: start, length (frames), fps, metres (of one unit,
-    already at the canonical size), chain_m (the body's own); and what the file said of it.
+    positions (N, 17, 3) int16; per sequence: start, length (frames), fps, metres per unit (scaled
+    to the canonical size), chain_m (the body's own), and the file's texts.
     """
 
     positions: Tensor
@@ -75,7 +75,7 @@ class Recordings:
         return replace(self, **moved)
 
     def select(self, keep: Sequence[int]) -> "Recordings":
-        """Only those sequences; the positions stay where they are."""
+        """A subset of the sequences; the positions are shared."""
         rows: dict[str, Any] = {}
         for name, values in vars(self).items():
             if name != "positions":
@@ -85,16 +85,18 @@ class Recordings:
 
     def kind(self, *, own: bool) -> "Recordings":
         """The sequences on people's own skeletons, or those on rebuilt ones. Raises InvalidInput
-        where there is none."""
+        if there are none."""
         keep = [i for i, is_own in enumerate(self.own_skeleton) if is_own is own]
         if not keep:
-            raise InvalidInput("these recordings hold no sequence of the skeletons asked for")
+            raise InvalidInput(
+                f"the recordings have no sequence on {'own' if own else 'rebuilt'} skeletons"
+            )
         return self.select(keep)
 
     def at(self, sequence: Tensor, times: Tensor) -> Tensor:
-        """Joints between frames: sequence (B,), times (B, f) in source frames -> (B, f, 17, 3) m.
+        """Joints at fractional frames: sequence (B,), times (B, f) in frames -> (B, f, 17, 3) m.
 
-        Linear between frames; a time outside the sequence is its first or last frame.
+        Linear interpolation; a time outside the sequence gives its first or last frame.
         """
         last = (self.length[sequence] - 1)[:, None]
         times = times.clamp(min=0).minimum(last)
@@ -107,9 +109,9 @@ class Recordings:
 
 
 def load_recordings(paths: Sequence[Path]) -> Recordings:
-    """Read npz files of the layout above. Raises InvalidInput that names the file and the fault."""
+    """Read npz files of the layout above. Raises InvalidInput naming the file and the fault."""
     if not paths:
-        raise InvalidInput("no recordings given: name at least one npz file")
+        raise InvalidInput("no recordings: name at least one npz file")
     parts = [_load_one(Path(path)) for path in paths]
     joined: dict[str, Any] = {
         "positions": torch.cat([part.positions for part in parts]),
@@ -167,23 +169,26 @@ def _read(path: Path) -> dict[str, Array]:
 
 
 def _checked(path: Path, data: dict[str, Array]) -> dict[str, Array]:
-    """The fields as they were read; raises InvalidInput for what does not fit together."""
+    """The fields, validated; raises InvalidInput."""
     missing = {"pos", "scale", "offsets", *_PER_SEQUENCE} - set(data)
     if missing:
         raise InvalidInput(f"{path}: fields are missing: {', '.join(sorted(missing))}")
     pos, offsets, sequences = data["pos"], data["offsets"], len(np.atleast_1d(data["name"]))
     if pos.ndim != 3 or pos.shape[1:] != (len(H36M17.joints), 3):
-        raise InvalidInput(f"{path}: pos is (frames, 17, 3), got {pos.shape}")
+        raise InvalidInput(f"{path}: pos must be (frames, 17, 3), got {pos.shape}")
     if pos.dtype != np.int16:
         broken = pos.dtype.kind == "f" and not np.isfinite(pos).all()
         raise InvalidInput(
-            f"{path}: pos is int16 (times scale), got {pos.dtype}{' with NaN' if broken else ''}; "
-            "model.training.datasets.motion.write_recordings writes the layout"
+            f"{path}: pos must be int16 (metres = pos * scale), got "
+            f"{pos.dtype}{' with NaN' if broken else ''}; "
+            "model.training.datasets.motion.write_recordings writes this layout"
         )
     if offsets.shape != (sequences + 1,) or offsets[-1] != len(pos) or offsets[0] != 0:
-        raise InvalidInput(f"{path}: offsets do not cut {len(pos)} frames into the named sequences")
+        raise InvalidInput(
+            f"{path}: offsets do not divide {len(pos)} frames into {sequences} sequences"
+        )
     if (np.diff(offsets) < 1).any():
-        raise InvalidInput(f"{path}: a sequence without frames")
+        raise InvalidInput(f"{path}: a sequence has no frames")
     _check_sequences(path, data, sequences)
     return data
 
@@ -192,17 +197,18 @@ def _check_sequences(path: Path, data: dict[str, Array], sequences: int) -> None
     for field in _PER_SEQUENCE:
         if data[field].shape != (sequences,):
             raise InvalidInput(
-                f"{path}: {field} is one of each of {sequences} sequences, got {data[field].shape}"
+                f"{path}: {field} must have one value for each of {sequences} sequences, got shape "
+                f"{data[field].shape}"
             )
     names, fps, scale = data["name"], data["fps"], data["scale"]
-    nameless = [str(name) for name, who in zip(names, data["subject"], strict=True) if not str(who)]
-    if nameless:
-        raise InvalidInput(f"{path}: the subject of {nameless[0]} is missing")
+    for name, subject in zip(names, data["subject"], strict=True):
+        if not str(subject):
+            raise InvalidInput(f"{path}: the subject of {name} is missing")
     if scale.size != 1:
-        raise InvalidInput(f"{path}: scale is one number, got {scale.shape}")
-    for number, what in zip([*fps, scale.item()], [*names, "scale"], strict=True):
+        raise InvalidInput(f"{path}: scale must be one number, got shape {scale.shape}")
+    for number, name in zip([*fps, scale.item()], [*names, "scale"], strict=True):
         if not 0 < float(number) < float("inf"):
-            raise InvalidInput(f"{path}: fps and scale lie above 0, got {number} for {what}")
+            raise InvalidInput(f"{path}: fps and scale must be above 0, got {number} for {name}")
 
 
 def _check_sizes(path: Path, chains: Tensor, names: Array) -> None:
@@ -210,6 +216,6 @@ def _check_sizes(path: Path, chains: Tensor, names: Array) -> None:
     for size, name in zip(chains.tolist(), names, strict=True):
         if not low <= size <= high:
             raise InvalidInput(
-                f"{path}: a body measures {low:g} to {high:g} m from ankle to head, got "
-                f"{size:.3g} in {name}; pos times scale are metres"
+                f"{path}: a body must measure {low:g} to {high:g} m from ankle to head, got "
+                f"{size:.3g} in {name}; pos * scale must be metres"
             )

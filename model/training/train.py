@@ -1,7 +1,7 @@
 """The training loop: windows in, checkpoint out.
 
-A checkpoint holds all that is needed to go on: the network's shape and weights, their running
-average (which is what gets exported), the optimiser, the random states and the time spent.
+A checkpoint holds everything a run needs to resume: the network's shape and weights, their running
+mean (which is exported), the optimiser, the random states and the time spent.
 """
 
 import copy
@@ -24,20 +24,21 @@ from model.training.networks.checkpoints import load_checkpoint, save_checkpoint
 from model.training.networks.poseformer import PoseFormer
 from model.training.recipe import Recipe, parameter_groups, pose_loss, rate_at
 from model.training.recordings import Recordings
-from model.training.simulation.simulate import Batch, Simulation, batches
+from model.training.simulation.windows import Batch, Simulation, batches
 
 
 class Trainer:
-    """One run: what changes from step to step, and how it is stored.
+    """The state of one run, its training step and its checkpoint.
 
-    Every process draws the same whole batch and keeps its own rows of it, so that the number of
-    processes changes no window.
+    Every process draws the same batch and trains on its own rows, so the windows do not depend on
+    the number of processes.
     """
 
     def __init__(self, network: PoseFormer, recipe: Recipe, fabric: Fabric):
         if recipe.batch % fabric.world_size:
             raise InvalidInput(
-                f"a batch of {recipe.batch} does not divide among {fabric.world_size} processes"
+                f"batch must be a multiple of the number of processes: {recipe.batch} is not a "
+                f"multiple of {fabric.world_size}"
             )
         self.recipe = recipe
         self.fabric = fabric
@@ -55,7 +56,7 @@ class Trainer:
 
     @property
     def share(self) -> float:
-        """How much of the run is done, 0..1."""
+        """The share of the run that is done, 0..1."""
         if self.recipe.windows is not None:
             return min(1.0, self.windows / self.recipe.windows)
         return min(1.0, self.seconds / 60 / (self.recipe.minutes or 1.0))
@@ -65,7 +66,7 @@ class Trainer:
         return self.windows // self.recipe.batch
 
     def windows_of(self, recordings: Recordings, simulation: Simulation) -> Iterator[Batch]:
-        """Endless random windows that fit this run, drawn on its device with its seed."""
+        """Endless random windows for this run, drawn on its device with its generator."""
         return batches(
             recordings.to(self.device),
             simulation,
@@ -76,7 +77,7 @@ class Trainer:
         )
 
     def step(self, batch: Batch) -> Tensor:
-        """One step on a whole batch; gives the loss (m) of this process's rows."""
+        """One step on a whole batch; returns the loss (m) of this process's rows."""
         recipe, rows = self.recipe, slice(self.fabric.global_rank, None, self.fabric.world_size)
         for group in self.optimiser.param_groups:
             group["lr"] = recipe.learning_rate * rate_at(self.share, self.windows, recipe)
@@ -92,14 +93,15 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Running mean of the weights; at first over few steps, to forget where they began."""
-        kept = min(self.recipe.average, (1 + self.steps) / (10 + self.steps))
+        """Update the running mean of the weights; early on over few steps, to drop the initial
+        weights."""
+        decay = min(self.recipe.average, (1 + self.steps) / (10 + self.steps))
         pairs = zip(self.averaged.parameters(), self.network.parameters(), strict=True)
         for average, current in pairs:
-            average.lerp_(current, 1 - kept)
+            average.lerp_(current, 1 - decay)
 
     def save(self, path: Path) -> None:
-        """Raises InvalidInput when it cannot be written."""
+        """Write a checkpoint. Raises InvalidInput if that fails."""
         if not self.fabric.is_global_zero:
             return
         state = {
@@ -118,12 +120,12 @@ class Trainer:
         save_checkpoint(state, path)
 
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint of the same network; raises InvalidInput for another."""
+        """Continue from a checkpoint. Raises InvalidInput if its network differs from this one."""
         state = load_checkpoint(path)
-        found = (state.get("network_kind", "poseformer"), state["shape"])
-        asked = (kind_of(self.network), asdict(self.network.shape))
-        if found != asked:
-            raise InvalidInput(f"{path} is of another network: {found}, asked for {asked}")
+        stored = (state.get("network_kind", "poseformer"), state["shape"])
+        expected = (kind_of(self.network), asdict(self.network.shape))
+        if stored != expected:
+            raise InvalidInput(f"{path} is of another network: expected {expected}, got {stored}")
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -138,7 +140,7 @@ class Trainer:
 
 @dataclass(frozen=True)
 class Validation:
-    """What is watched while training: people who are not trained on, and how they are filmed."""
+    """Recordings of people who are not trained on, and how they are simulated."""
 
     recordings: Recordings
     simulation: Simulation = field(default_factory=Simulation)
@@ -150,13 +152,13 @@ def train(
     checkpoint: Path,
     validation: Validation | None = None,
 ) -> None:
-    """Run on windows of `source` to the recipe's end, saving as it goes; on SIGTERM or Ctrl-C save
+    """Train on windows of `source` to the recipe's end, saving regularly; on SIGTERM or Ctrl-C save
     and return."""
     recipe = trainer.recipe
     saved = validated = trainer.seconds
-    with _stop_requests() as stop_asked, _progress(trainer) as progress:
+    with _stop_requests() as stop_requested, _progress(trainer) as progress:
         clock = _Clock(trainer)
-        while trainer.share < 1 and not clock.tick(stop_asked()):
+        while trainer.share < 1 and not clock.tick(stop_requested()):
             loss = trainer.step(next(source))
             progress(loss)
             if trainer.seconds - saved > recipe.save_every_s:
@@ -171,14 +173,14 @@ def train(
 
 
 class _Clock:
-    """Time spent and wish to stop, the same in every process: the first one's."""
+    """Time spent and stop requests, as seen by the first process and shared with the others."""
 
     def __init__(self, trainer: Trainer):
         self._trainer = trainer
         self._started = time.monotonic() - trainer.seconds
 
     def tick(self, stop: bool) -> bool:
-        """Note the time; say whether to stop."""
+        """Update the time; returns whether to stop."""
         trainer = self._trainer
         now = (time.monotonic() - self._started, stop)
         if trainer.fabric.world_size > 1:
@@ -189,7 +191,7 @@ class _Clock:
 
 @contextmanager
 def _progress(trainer: Trainer) -> Iterator[Callable[[Tensor], None]]:
-    """A bar with the time left; every 20 steps the loss, also for TensorBoard."""
+    """A progress bar; every 20 steps it shows the loss and logs it to TensorBoard."""
     hidden = not trainer.fabric.is_global_zero
     with tqdm(total=100, unit="%", initial=100 * trainer.share, disable=hidden) as bar:
 
@@ -214,7 +216,7 @@ def _report(trainer: Trainer, validation: Validation) -> None:
 
 
 def _validate(trainer: Trainer, validation: Validation) -> dict[str, float]:
-    """Errors of the averaged weights on the same 512 windows each time."""
+    """Errors of the averaged weights on 512 fixed windows."""
     network = trainer.averaged
     row: dict[str, float] = {"windows": trainer.windows, "seconds": trainer.seconds}
     kinds = {
@@ -237,12 +239,12 @@ def _validate(trainer: Trainer, validation: Validation) -> dict[str, float]:
 
 @torch.no_grad()
 def _errors(network: PoseFormer, source: Iterator[Batch], kind: str) -> dict[str, float]:
-    found = [
+    results = [
         (network(batch.inputs), batch.targets) for batch, _ in zip(source, range(4), strict=False)
     ]
-    centre = torch.cat([answer.centre[:, 0] for answer, _ in found]).cpu().numpy()
-    last = torch.cat([answer.dense[:, -1] for answer, _ in found]).cpu().numpy()
-    targets = torch.cat([target for _, target in found]).cpu().numpy()
+    centre = torch.cat([readouts.centre[:, 0] for readouts, _ in results]).cpu().numpy()
+    last = torch.cat([readouts.dense[:, -1] for readouts, _ in results]).cpu().numpy()
+    targets = torch.cat([target for _, target in results]).cpu().numpy()
     middle = targets[:, targets.shape[1] // 2]
     return {
         f"{kind} mpjpe": mpjpe(centre, middle),
@@ -254,14 +256,14 @@ def _errors(network: PoseFormer, source: Iterator[Batch], kind: str) -> dict[str
 
 @contextmanager
 def _stop_requests() -> Iterator[Callable[[], bool]]:
-    """SIGTERM and Ctrl-C become a flag, so that a step is never cut in two."""
-    asked: list[int] = []
-    before = {
-        number: signal.signal(number, lambda *_: asked.append(1))
+    """SIGTERM and Ctrl-C set a flag, so that no step is interrupted."""
+    requests: list[int] = []
+    previous = {
+        number: signal.signal(number, lambda *_: requests.append(1))
         for number in (signal.SIGTERM, signal.SIGINT)
     }
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(requests)
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,8 +1,7 @@
-"""The networks that the paper sets beside PoseFormer: same interface, same loop, same readouts.
+"""The paper's baselines of PoseFormer, with the same interface, training loop and readouts.
 
-Zheng et al., ICCV 2021, sections 3.1 and 3.2: what does each of the two halves bring? All three
-keep PoseFormer's cut (`encode` sees one frame, `decode` a window of features D = 17 * c wide), so
-that all three are exported and measured through the same path.
+Zheng et al., ICCV 2021, sections 3.1 and 3.2. All keep PoseFormer's two halves (`encode` reads one
+frame, `decode` a window of features D = 17 * c wide), so they are exported and measured alike.
 """
 
 from dataclasses import replace
@@ -14,8 +13,8 @@ from model.training.networks.poseformer import JOINTS, NetworkShape, PoseFormer,
 
 
 class TemporalTransformer(PoseFormer):
-    """(a): no spatial half. A frame's pose becomes its token by one linear map, so that joints
-    meet in the mixing of channels alone; the temporal half is PoseFormer's."""
+    """(a): no spatial transformer. One linear map turns a frame's keypoints into its token; the
+    temporal half is PoseFormer's."""
 
     def __init__(self, shape: NetworkShape):
         super().__init__(replace(shape, spatial_depth=0))
@@ -26,13 +25,13 @@ class TemporalTransformer(PoseFormer):
         nn.init.zeros_(self.pose_embedding.bias)
 
     def encode(self, frames: Tensor) -> Tensor:
-        """The linear embedding, each frame on its own: (N, 17, C) -> (N, D)."""
+        """The linear embedding of each frame: (N, 17, C) -> (N, D)."""
         return self.pose_embedding(frames.flatten(1))
 
 
 class JointTransformer(PoseFormer):
-    """(b): one transformer whose tokens are all joints of all frames, each with a position of its
-    own; as deep as PoseFormer's two halves together. Attention costs (17 f)^2, so f is small."""
+    """(b): one transformer over all joints of all frames, each with its own position; as deep as
+    PoseFormer's two halves together. Attention costs (17 f)^2, so f is small."""
 
     def __init__(self, shape: NetworkShape):
         depth = shape.spatial_depth + shape.temporal_depth
@@ -45,7 +44,7 @@ class JointTransformer(PoseFormer):
         return self.joint_embedding(frames).flatten(1)
 
     def decode(self, features: Tensor) -> Readouts:
-        """The transformer over f * 17 tokens, and both readouts: (B, f, D) -> Readouts."""
+        """The transformer over f * 17 tokens: (B, f, D) -> Readouts."""
         joints = (features + self.frame_positions).unflatten(-1, (JOINTS, -1))  # (B, f, 17, c)
         x = self.spatial_norm(self.spatial(joints.flatten(1, 2)))  # (B, f * 17, c)
         x = x.unflatten(1, (-1, JOINTS)).flatten(2)  # (B, f, D)
@@ -60,7 +59,7 @@ NETWORKS: dict[str, type[PoseFormer]] = {
 
 
 def network_named(name: str, shape: NetworkShape) -> PoseFormer:
-    """A new network of that kind; raises UnknownName, which lists those that exist."""
+    """A new network of that kind. Raises UnknownName, which lists the known ones."""
     if name not in NETWORKS:
         raise UnknownName("network", name, NETWORKS)
     return NETWORKS[name](shape)

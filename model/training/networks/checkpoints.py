@@ -1,4 +1,4 @@
-"""Checkpoints on disk, and the networks that are made from them."""
+"""Checkpoints on disk, and networks made from them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +14,8 @@ from model.training.networks.poseformer import NetworkShape, PoseFormer
 
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
-    """Write, then rename: a checkpoint is whole or absent. Raises InvalidInput when the disk is
-    full or the folder cannot be written; what stood there before stays."""
+    """Write atomically. Raises InvalidInput if the file cannot be written; a previous checkpoint
+    is then kept."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as part:
@@ -25,7 +25,7 @@ def save_checkpoint(state: dict[str, Any], path: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of ours; raises InvalidInput."""
+    """Read a poselift checkpoint. Raises InvalidInput."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -36,7 +36,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def averaged_network(path: Path) -> PoseFormer:
-    """The network that a checkpoint's averaged weights make, ready for use."""
+    """The network with a checkpoint's averaged weights, in evaluation mode."""
     state = load_checkpoint(path)
     kind = state.get("network_kind", "poseformer")
     network = network_named(kind, NetworkShape(**state["shape"]))
@@ -45,12 +45,11 @@ def averaged_network(path: Path) -> PoseFormer:
 
 
 def grow(network: PoseFormer, frames: int) -> PoseFormer:
-    """The same network over more frames in the same time: what it learnt on every n-th frame is
-    where a longer one begins. Positions are interpolated; new frames start without weight in the
-    mean."""
+    """The same network over more frames in the same time span. Positions are interpolated; new
+    frames have weight 0 in the mean. Raises InvalidInput unless frames grow by an odd factor."""
     old = network.shape.frames
     if frames % 2 == 0 or frames % old:
-        raise InvalidInput(f"frames grow by an odd factor, got {old} -> {frames}")
+        raise InvalidInput(f"frames must grow by an odd factor, got {old} -> {frames}")
     factor = frames // old
     grown = network_named(kind_of(network), replace(network.shape, frames=frames))
     state = dict(network.state_dict())

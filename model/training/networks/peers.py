@@ -1,7 +1,4 @@
-"""What `poselift bench` compares with: networks of published shapes, with random weights.
-
-Speed only: nothing here is trained, and no answer means anything.
-"""
+"""Networks of published shapes with random weights, whose speed `poselift bench` compares."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,14 +15,14 @@ from model.training.recordings import CANONICAL_HEIGHT_M
 
 TINY = NetworkShape(frames=1, joint_width=8, spatial_depth=1, temporal_depth=1, heads=1)
 EDGE = 121
-"""Frames that the convolution needs on either side: its receptive field is 243."""
+"""Padding on either side: the convolutions' receptive field is 243 frames."""
 
 
 class TorchPeers:
-    """Opens the networks that the benchmarks compare; each runs on one thread."""
+    """The networks that the benchmarks compare, each on one thread."""
 
     def __init__(self, shape: NetworkShape | None = None):
-        """`shape` is the paper's, but for the window and for the channels of our own input."""
+        """`shape` defaults to the paper's, with 6 input channels."""
         torch.set_num_threads(1)
         self._shape = replace(shape or NetworkShape(), channels=6)
         self._convolution: TemporalConvolution | None = None
@@ -34,18 +31,18 @@ class TorchPeers:
         return RandomNetwork(replace(self._shape, frames=frames), f"random-{frames}")
 
     def tiny(self, folder: Path) -> Path:
-        """A model file whose lifting costs next to nothing."""
+        """A model file that costs almost no time to run."""
         return RandomNetwork(replace(TINY, channels=6), "tiny").export(folder)
 
     @torch.inference_mode()
     def convolve(self, xy: Float32) -> Tensor:
-        """The convolutional peer over a whole sequence (T, 17, 2) -> (T, 17, 3)."""
+        """The convolutional network over a whole sequence (T, 17, 2) -> (T, 17, 3)."""
         self._convolution = self._convolution or TemporalConvolution().eval()
         return self._convolution(torch.tensor(xy))
 
 
 class RandomNetwork:
-    """PoseFormer with random weights: eager torch, and the same as model files."""
+    """PoseFormer with random weights, in eager torch and as model files."""
 
     def __init__(self, shape: NetworkShape, name: str):
         torch.manual_seed(0)
@@ -54,7 +51,7 @@ class RandomNetwork:
 
     @torch.inference_mode()
     def run(self, windows: Float32, batch: int | None = None) -> Float32:
-        """Centres (B, 1, 17, 3) of windows (B, f, 17, C), `batch` at a time, or all at once."""
+        """Centre readouts (B, 1, 17, 3) of windows (B, f, 17, C), `batch` (or all) at a time."""
         parts = torch.from_numpy(windows).split(batch or len(windows))
         return torch.cat([self._network(part).centre for part in parts]).numpy()
 
@@ -65,7 +62,7 @@ class RandomNetwork:
         return path
 
     def export_plain(self, folder: Path) -> Path:
-        """The file that torch makes of the network as it stands."""
+        """The model file without the rearrangement of arranged.py."""
         path = folder / f"{self._name}-plain.onnx"
         export(self._network, self._info(), path, half_storage=False, arranged=False)
         return path
@@ -90,9 +87,9 @@ class RandomNetwork:
 
 class TemporalConvolution(nn.Module):
     """The shape of VideoPose3D (Pavllo et al., "3D human pose estimation in video with temporal
-    convolutions and semi-supervised training", CVPR 2019, section 3): a 3-wide convolution to 1024
-    channels, four residual blocks of a 3-wide one dilated 3, 9, 27, 81 and a 1-wide one, each with
-    batch norm and ReLU, and a linear head. (T, 17, 2) -> (T, 17, 3), the edges repeated."""
+    convolutions and semi-supervised training", CVPR 2019, section 3): a convolution of width 3 to
+    1024 channels, four residual blocks (width 3, dilated 3, 9, 27, 81; then width 1), each with
+    batch norm and ReLU, and a linear head. (T, 17, 2) -> (T, 17, 3), edges replicated."""
 
     def __init__(self, width: int = 1024):
         super().__init__()

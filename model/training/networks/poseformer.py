@@ -1,8 +1,7 @@
 """PoseFormer: a spatial transformer over a frame's joints, a temporal one over a window's frames.
 
-Zheng et al., "3D Human Pose Estimation with Spatial and Temporal Transformers", ICCV 2021, written
-from the paper. Axes: B windows, f frames, J = 17 joints, C input channels, c joint width,
-D = J * c frame width.
+Zheng et al., "3D Human Pose Estimation with Spatial and Temporal Transformers", ICCV 2021. Axes:
+B windows, f frames, J = 17 joints, C input channels, c joint width, D = J * c frame width.
 """
 
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ JOINTS = 17
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """What a network is built from; stored in checkpoints and in the model file.
+    """Hyperparameters of the network, stored in checkpoints and model files.
 
-    The defaults are the paper's: 2 channels in, 32 a joint, 4 blocks of 8 heads on either side.
+    The defaults are the paper's: 2 input channels, 32 per joint, 4 blocks of 8 heads in each half.
+    Raises ValueError.
     """
 
     frames: int = 27
@@ -32,9 +32,11 @@ class NetworkShape:
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.frames % 2 == 0:
-            raise ValueError(f"frames is odd, so that there is a centre frame; got {self.frames}")
+            raise ValueError(f"frames must be odd (the centre frame is read), got {self.frames}")
         if self.joint_width % self.heads:
-            raise ValueError(f"{self.joint_width} channels do not divide into {self.heads} heads")
+            raise ValueError(
+                f"joint_width must be a multiple of heads, got {self.joint_width} and {self.heads}"
+            )
 
     @property
     def frame_width(self) -> int:
@@ -61,14 +63,14 @@ class Attention(nn.Module):
         n, tokens, width = x.shape
         qkv = self.qkv(x).reshape(n, tokens, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (N, heads, tokens, head width)
-        # two products and a softmax: with heads this narrow, a fused kernel gains nothing
+        # heads are narrow: a fused attention kernel is no faster
         weights = (q @ k.transpose(-2, -1) * (width // self.heads) ** -0.5).softmax(dim=-1)
         mixed = (weights @ v).transpose(1, 2).reshape(n, tokens, width)
         return self.proj(mixed)
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block; each branch is dropped whole with probability `drop_path`."""
+    """Pre-norm transformer block with stochastic depth of rate `drop_path`."""
 
     def __init__(self, width: int, heads: int, mlp_ratio: float, drop_path: float):
         super().__init__()
@@ -80,11 +82,11 @@ class Block(nn.Module):
         self.drop_path = drop_path
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self._kept(self.attention(self.norm1(x)))
-        return x + self._kept(self.mlp(self.norm2(x)))
+        x = x + self._drop(self.attention(self.norm1(x)))
+        return x + self._drop(self.mlp(self.norm2(x)))
 
-    def _kept(self, branch: Tensor) -> Tensor:
-        """Stochastic depth: per sample, nothing or the branch scaled to the same mean."""
+    def _drop(self, branch: Tensor) -> Tensor:
+        """Stochastic depth: per sample 0 or the branch, scaled to keep the mean."""
         if not self.training or self.drop_path == 0:
             return branch
         keep = torch.rand(len(branch), 1, 1, device=branch.device) >= self.drop_path
@@ -92,7 +94,7 @@ class Block(nn.Module):
 
 
 class PoseFormer(nn.Module):
-    """(B, f, 17, C) -> the centre frame's 3D joints, and every frame's from the same pass."""
+    """(B, f, 17, C) -> 3D joints of the centre frame and, from the same pass, of every frame."""
 
     def __init__(self, shape: NetworkShape):
         super().__init__()
@@ -119,7 +121,7 @@ class PoseFormer(nn.Module):
         return self.decode(features.reshape(windows, frames, -1))
 
     def encode(self, frames: Tensor) -> Tensor:
-        """The spatial half, each frame on its own: (N, 17, C) -> (N, D)."""
+        """The spatial half, frame by frame: (N, 17, C) -> (N, D)."""
         x = self.joint_embedding(frames) + self.joint_positions
         return self.spatial_norm(self.spatial(x)).flatten(1)
 
@@ -129,27 +131,27 @@ class PoseFormer(nn.Module):
         return self.read(self.frame_mean(x), x)
 
     def read(self, mean: Tensor, tokens: Tensor) -> Readouts:
-        """One LayerNorm and one Linear read the weighted mean (B, 1, D) and every token."""
+        """One LayerNorm and Linear for the weighted mean (B, 1, D) and the tokens (B, f, D)."""
         rows = self.head(self.head_norm(torch.cat([mean, tokens], dim=1)))
         poses = rows.unflatten(-1, (JOINTS, 3))
         return Readouts(poses[:, :1], poses[:, 1:])
 
     def start_at_centre(self) -> None:
-        """Let the weighted mean begin as the centre frame's token. For training with the dense
-        loss, under which each token stands for its own frame and a plain mean would blur them."""
+        """Initialise the weighted mean to the centre frame's token. Used with the dense loss, where
+        each token encodes its own frame and a plain mean would blur them."""
         with torch.no_grad():
             self.frame_mean.weight.zero_()
             self.frame_mean.weight[:, self.shape.frames // 2] = 1
 
 
 def _blocks(shape: NetworkShape, width: int, depth: int) -> nn.Sequential:
-    """Stochastic depth grows linearly from 0 in the first block to `drop_path` in the last."""
+    """Blocks whose drop rate grows linearly from 0 to `drop_path`."""
     rates = torch.linspace(0, shape.drop_path, depth).tolist()
     return nn.Sequential(*(Block(width, shape.heads, shape.mlp_ratio, rate) for rate in rates))
 
 
 def _initialise(module: nn.Module) -> None:
-    """Vision transformers' initialisation: truncated normal weights of 0.02, biases at zero."""
+    """As in vision transformers: truncated normal weights (std 0.02), zero biases."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)

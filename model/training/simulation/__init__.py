@@ -1,1 +1,1 @@
-"""Recordings -> simulated cameras and detections: what the network reads and should answer."""
+"""Recordings -> simulated cameras and detections -> training windows."""

@@ -1,8 +1,8 @@
-"""Bodies of varied build, and the points on them that a detector would mark.
+"""Bodies of varied build, and the keypoints on them that a detector would mark.
 
-Motion capture's joint centres are not a detector's points. The offsets here are the measured
-differences between the two (hips 174 against 202 mm wide, shoulders 380 against 332, shank 431
-against 403), drawn anew for each window, since no two detectors agree.
+The joint centres of motion capture differ from the keypoints of detectors: hips are 174 against
+202 mm wide, shoulders 380 against 332, shanks 431 against 403 mm long (measured). The offsets are
+drawn anew for each window because detectors differ too.
 """
 
 import torch
@@ -18,7 +18,7 @@ _SIDES = ("left", "right")
 
 
 def vary_build(joints: Tensor, draw: Draw, proportion: float = 0.08, width: float = 0.15) -> Tensor:
-    """Other bone lengths on the same motion, at the same canonical size: (B, f, 17, 3) m."""
+    """The same motion with other bone lengths, at the canonical size: (B, f, 17, 3) m."""
     factors = 1 + draw.uniform(-1, 1, 17) * proportion
     for side in (_J["right_hip"], _J["right_shoulder"]):
         factors[:, side] = 1 + draw.uniform(-1, 1) * width
@@ -59,7 +59,7 @@ def detector_points(joints: Tensor, draw: Draw) -> Tensor:
 def _shift_pair(
     points: dict[str, Tensor], limb: str, width: Tensor, rise: Tensor, up: Tensor
 ) -> None:
-    """Widen a pair of joints about its middle, and move both along the trunk (B,) m."""
+    """Scale a pair of joints about its midpoint by `width` (B,), raise both by `rise` (B,) m."""
     left, right = (points[f"{side}_{limb}"] for side in _SIDES)
     middle, half = (left + right) / 2, (left - right) / 2 * width[:, None, None]
     lifted = middle + up * rise[:, None, None]
@@ -67,7 +67,7 @@ def _shift_pair(
 
 
 def _shift_along(points: dict[str, Tensor], end: str, start: str, share: Tensor) -> None:
-    """Put a limb's end at `share` (B,) of its length."""
+    """Move a limb's end to `share` (B,) of its length."""
     for side in _SIDES:
         origin = points[f"{side}_{start}"]
         bone = points[f"{side}_{end}"] - origin
@@ -75,7 +75,7 @@ def _shift_along(points: dict[str, Tensor], end: str, start: str, share: Tensor)
 
 
 def _face(joints: Tensor, draw: Draw) -> dict[str, Tensor]:
-    """Nose, eyes and ears in a head frame that faces where the shoulders face, give or take."""
+    """Nose, eyes and ears in a head frame that faces as the shoulders do, with random yaw."""
     neck, head = joints[:, :, _J["neck_nose"]], joints[:, :, _J["head"]]
     up = _unit(head - neck)
     across = joints[:, :, _J["right_shoulder"]] - joints[:, :, _J["left_shoulder"]]
@@ -98,7 +98,7 @@ def _face(joints: Tensor, draw: Draw) -> dict[str, Tensor]:
 
 
 def _body_bias(joints: Tensor, draw: Draw, spread: float) -> Tensor:
-    """A fixed offset of each point, that turns with the body: (B, f, 17, 3) m."""
+    """A constant offset of each point in body axes: (B, f, 17, 3) m."""
     up = _unit(joints[:, :, _J["thorax"]] - joints[:, :, _J["hip"]])
     across = joints[:, :, _J["right_hip"]] - joints[:, :, _J["left_hip"]]
     right = _unit(across - (across * up).sum(-1, keepdim=True) * up)

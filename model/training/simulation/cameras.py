@@ -1,6 +1,7 @@
-"""Simulated cameras: where they stand, what they see, and what the user says of them.
+"""Simulated cameras: pose, projection and the focal length that the lifter assumes.
 
-Pictures are measured in long sides: the longer side is 1, so that no pixel count enters training.
+Image coordinates are in long sides: the image's longer side is 1, so training is independent of
+the resolution.
 """
 
 from dataclasses import dataclass
@@ -11,23 +12,23 @@ from torch import Tensor
 from model.lifting.camera import rotation_to
 from model.training.recordings import CANONICAL_HEIGHT_M
 
-_PICTURES = ((1.0, 9 / 16), (9 / 16, 1.0), (1.0, 0.75), (0.75, 1.0), (1.0, 1.0))
-_PICTURE_SHARES = (0.45, 0.25, 0.12, 0.08, 0.10)
+_IMAGE_SIZES = ((1.0, 9 / 16), (9 / 16, 1.0), (1.0, 0.75), (0.75, 1.0), (1.0, 1.0))
+_IMAGE_SIZE_SHARES = (0.45, 0.25, 0.12, 0.08, 0.10)
 
 
 @dataclass(frozen=True)
 class CameraRanges:
-    """What cameras are drawn from. Angles in degrees, shares of one."""
+    """Distributions of camera parameters. Angles in degrees, shares 0..1."""
 
-    focal: tuple[float, float] = (0.7, 2.0)  # of the long side, log-uniform
-    focal_unknown: float = 0.5  # the share of users who do not give it
-    body_height: tuple[float, float] = (0.2, 0.95)  # of the picture's height
-    pitch: tuple[float, float] = (5.0, 12.0)  # mean and spread, downwards
+    focal: tuple[float, float] = (0.7, 2.0)  # long sides, log-uniform
+    focal_unknown: float = 0.5  # share of requests without a focal length
+    body_height: tuple[float, float] = (0.2, 0.95)  # of the image's height
+    pitch: tuple[float, float] = (5.0, 12.0)  # mean and standard deviation, downwards
     elevation: tuple[float, float] = (-20.0, 50.0)  # limits of the line of sight
-    roll: float = 4.0
-    cut: float = 0.15  # the share of bodies that may cross a border
-    moving: float = 0.15  # the share of cameras that pan
-    pan: tuple[float, float] = (12.0, 4.0)  # spread of yaw and pitch, degrees a second
+    roll: float = 4.0  # standard deviation
+    cut: float = 0.15  # share of bodies that may cross an image border
+    moving: float = 0.15  # share of cameras that pan
+    pan: tuple[float, float] = (12.0, 4.0)  # standard deviation of yaw and pitch, degrees/s
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Cameras:
 
     rotation (B, f, 3, 3) and offset (B, 1, 1, 3) take world metres (relative to `origin`
     (B, 1, 1, 3)) to camera axes; focal (B,) and image_size (B, 2) in long sides;
-    assumed_focal (B,) is what the lifter is told.
+    assumed_focal (B,) is the focal length that the lifter assumes.
     """
 
     rotation: Tensor
@@ -47,15 +48,15 @@ class Cameras:
     assumed_focal: Tensor
     image_size: Tensor
 
-    def see(self, world: Tensor) -> Tensor:
-        """World (B, f, J, 3) m -> camera axes; kept at least 0.2 m in front of the camera."""
+    def to_camera(self, world: Tensor) -> Tensor:
+        """World (B, f, J, 3) m -> camera axes, depth at least 0.2 m."""
         xyz = (world - self.origin) @ self.rotation.mT[:, None] + self.offset
         xyz = xyz @ self.pan.mT
         depth = xyz[..., 2:].clamp(min=0.2)
         return torch.cat([xyz[..., :2], depth], dim=-1)
 
     def project(self, xyz: Tensor) -> Tensor:
-        """Camera axes (B, f, J, 3) m -> picture (B, f, J, 2), in long sides from the corner."""
+        """Camera axes (B, f, J, 3) m -> image (B, f, J, 2) in long sides from the top left."""
         rays = xyz[..., :2] / xyz[..., 2:]
         return rays * self.focal[:, None, None, None] + self.image_size[:, None, None] / 2
 
@@ -66,24 +67,24 @@ def draw_cameras(
     """A camera for each window of body (B, f, 17, 3) in world metres, at fps (B,)."""
     draw = Draw(len(body), body.device, generator)
     focal = draw.log_uniform(*ranges.focal)
-    image_size = draw.choice(_PICTURES, _PICTURE_SHARES)
+    image_size = draw.choice(_IMAGE_SIZES, _IMAGE_SIZE_SHARES)
     share = draw.uniform(*ranges.body_height)
     distance = CANONICAL_HEIGHT_M * focal / (share * image_size[:, 1])
 
-    ray = _place(draw, share, image_size, ranges) / focal[:, None]
+    ray = _image_position(draw, share, image_size, ranges) / focal[:, None]
     pitch = draw.normal(*ranges.pitch) + torch.rad2deg(ray[:, 1].atan())
     pitch = torch.deg2rad(pitch.clamp(*ranges.elevation))
     roll = torch.deg2rad(draw.normal(0, ranges.roll))
     yaw = draw.uniform(0, 2 * torch.pi)
     up_to_down = torch.diag(body.new_tensor([1.0, -1.0, -1.0]))  # world Y up -> camera y down
-    look = _about(2, roll) @ _about(0, pitch) @ _about(1, yaw) @ up_to_down
-    aside = rotation_to(ray).mT  # from the axis of a camera that looks at the person
+    facing = _about(2, roll) @ _about(0, pitch) @ _about(1, yaw) @ up_to_down
+    off_axis = rotation_to(ray).mT  # from a camera that points at the person
 
     forward = torch.stack([torch.zeros_like(distance)] * 2 + [distance], dim=-1)
     unknown = draw.chance(ranges.focal_unknown)
     return Cameras(
-        rotation=aside @ look,
-        offset=(aside @ forward[..., None]).mT[:, None],
+        rotation=off_axis @ facing,
+        offset=(off_axis @ forward[..., None]).mT[:, None],
         pan=_pan(draw, body.shape[1], fps, ranges),
         origin=body.mean(dim=(1, 2), keepdim=True),
         focal=focal,
@@ -93,7 +94,7 @@ def draw_cameras(
 
 
 class Draw:
-    """Random numbers for B windows, each call (B,) unless a shape is given."""
+    """Random numbers for B windows: each method returns (B, *shape)."""
 
     def __init__(self, windows: int, device: torch.device, generator: torch.Generator):
         self.windows = windows
@@ -124,28 +125,28 @@ class Draw:
         )
 
     def whole(self, low: int, high: int, *shape: int) -> Tensor:
-        """Whole numbers low..high - 1."""
+        """Integers low..high - 1."""
         return torch.randint(
             low, high, (self.windows, *shape), device=self.device, generator=self.generator
         )
 
     def choice(self, options: tuple[tuple[float, ...], ...], shares: tuple[float, ...]) -> Tensor:
-        """One row of `options` each: (B, n)."""
+        """One row of `options` per window: (B, n)."""
         weights = torch.tensor(shares, device=self.device)
         index = torch.multinomial(weights, self.windows, replacement=True, generator=self.generator)
         return torch.tensor(options, device=self.device)[index]
 
 
-def _place(draw: Draw, share: Tensor, image_size: Tensor, ranges: CameraRanges) -> Tensor:
-    """Where in the picture the body's middle is: (B, 2) long sides from the centre."""
+def _image_position(draw: Draw, share: Tensor, image_size: Tensor, ranges: CameraRanges) -> Tensor:
+    """Position of the body's middle in the image: (B, 2) long sides from the centre."""
     body = share[:, None] * image_size[:, 1:] * share.new_tensor([0.45, 1.0])
     cut = draw.chance(ranges.cut)[:, None]
-    room = torch.where(cut, image_size, (image_size - body).clamp(min=0)) / 2
-    return draw.uniform(-1, 1, 2) * room
+    limit = torch.where(cut, image_size, (image_size - body).clamp(min=0)) / 2
+    return draw.uniform(-1, 1, 2) * limit
 
 
 def _pan(draw: Draw, frames: int, fps: Tensor, ranges: CameraRanges) -> Tensor:
-    """Rotation (B, f, 3, 3) of a panning camera; none at the middle frame."""
+    """Rotation (B, f, 3, 3) of a panning camera; identity at the middle frame."""
     time = (torch.arange(frames, device=fps.device) - (frames - 1) / 2) / fps[:, None]
     moves = draw.chance(ranges.moving)[:, None]
     yaw, pitch = (

@@ -1,6 +1,7 @@
-"""The loop: it learns, resumes to the same curve, survives SIGTERM, and refuses what is wrong."""
+"""The training loop: learning, resuming, SIGTERM, and rejected input."""
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -20,8 +21,9 @@ from model.training.networks.checkpoints import averaged_network, grow, load_che
 from model.training.networks.poseformer import NetworkShape, PoseFormer, Readouts
 from model.training.recipe import Recipe, pose_loss, rate_at
 from model.training.recordings import load_recordings
-from model.training.simulation.simulate import Simulation
+from model.training.simulation.windows import Simulation
 from model.training.train import Trainer, train
+from paths import ROOT
 
 SHAPE = NetworkShape(
     frames=3, channels=6, joint_width=8, spatial_depth=1, temporal_depth=1, heads=2
@@ -34,17 +36,17 @@ def trainer(windows: int) -> Trainer:
     return Trainer(PoseFormer(SHAPE), Recipe(windows=windows, batch=16), CPU)
 
 
-def losses(one: Trainer, file: Path, steps: int) -> list[float]:
-    source = one.windows_of(load_recordings([file]), Simulation())
-    return [one.step(next(source)).item() for _ in range(steps)]
+def losses(run: Trainer, file: Path, steps: int) -> list[float]:
+    source = run.windows_of(load_recordings([file]), Simulation())
+    return [run.step(next(source)).item() for _ in range(steps)]
 
 
-def test_it_learns(recordings_file: Path) -> None:
-    found = losses(trainer(800), recordings_file, 50)
-    assert np.mean(found[-10:]) < 0.75 * np.mean(found[:5])
+def test_loss_falls_during_training(recordings_file: Path) -> None:
+    curve = losses(trainer(800), recordings_file, 50)
+    assert np.mean(curve[-10:]) < 0.75 * np.mean(curve[:5])
 
 
-def test_resumed_is_uninterrupted(recordings_file: Path, tmp_path: Path) -> None:
+def test_resumed_run_equals_uninterrupted_run(recordings_file: Path, tmp_path: Path) -> None:
     whole = losses(trainer(320), recordings_file, 12)
     first = trainer(320)
     before = losses(first, recordings_file, 5)
@@ -55,16 +57,18 @@ def test_resumed_is_uninterrupted(recordings_file: Path, tmp_path: Path) -> None
     assert not list(tmp_path.glob(".*"))
 
 
-def test_sigterm_saves_and_ends(recordings_file: Path, tmp_path: Path) -> None:
+def test_sigterm_saves_and_ends_the_run(recordings_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "run.pt"
-    one = trainer(10_000_000)
+    stopped = trainer(10_000_000)
     threading.Timer(1.5, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
-    train(one, one.windows_of(load_recordings([recordings_file]), Simulation()), path)
-    assert 0 < one.windows < 10_000_000
-    assert load_checkpoint(path)["windows"] == one.windows
+    train(stopped, stopped.windows_of(load_recordings([recordings_file]), Simulation()), path)
+    assert 0 < stopped.windows < 10_000_000
+    assert load_checkpoint(path)["windows"] == stopped.windows
 
 
-def test_killed_and_resumed_is_uninterrupted(recordings_file: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_run_equals_uninterrupted_run(
+    recordings_file: Path, tmp_path: Path
+) -> None:
     small = "--frames 3 --joint-width 8 --heads 2 --spatial-depth 1 --temporal-depth 1"
     call = f"{recordings_file} --windows 640 --batch 16 --save-every-s 0 {small} -o".split()
     code = "import sys; from model.training.commands import run; run('train', sys.argv[1:])"
@@ -76,15 +80,15 @@ def test_killed_and_resumed_is_uninterrupted(recordings_file: Path, tmp_path: Pa
     assert 0 < load_checkpoint(killed)["windows"] < 640
     for path in (killed, whole):
         assert run("train", [*call, str(path)]) == 0
-    one, two = load_checkpoint(whole), load_checkpoint(killed)
-    assert one["windows"] == two["windows"] == 640
+    expected, resumed = load_checkpoint(whole), load_checkpoint(killed)
+    assert expected["windows"] == resumed["windows"] == 640
     for part in ("network", "averaged"):
-        for name, weights in one[part].items():
-            torch.testing.assert_close(two[part][name], weights, rtol=0, atol=0)
+        for name, weights in expected[part].items():
+            torch.testing.assert_close(resumed[part][name], weights, rtol=0, atol=0)
 
 
 @pytest.mark.long
-def test_two_processes_are_one(recordings_file: Path, tmp_path: Path) -> None:
+def test_two_processes_train_as_one_process(recordings_file: Path, tmp_path: Path) -> None:
     small = "--frames 3 --joint-width 8 --heads 2 --spatial-depth 1 --temporal-depth 1"
     call = f"--windows 160 --batch 16 --drop-path 0 --accelerator cpu {small}".split()
     code = "import sys; from model.training.commands import run; run('train', sys.argv[1:])"
@@ -102,28 +106,28 @@ def test_two_processes_are_one(recordings_file: Path, tmp_path: Path) -> None:
         )
     one, two = (load_checkpoint(tmp_path / f"{n}.pt") for n in (1, 2))
     assert one["windows"] == two["windows"] == 160
-    # The LayerNorm behind it removes this bias, so its gradient is rounding, which Adam magnifies.
+    # A LayerNorm removes this bias, so its gradient is rounding noise, which Adam amplifies.
     for name in one["network"].keys() - {"frame_mean.bias"}:
         weights, others = one["network"][name], two["network"][name]
         torch.testing.assert_close(weights, others, rtol=1e-4, atol=1e-5)
 
 
-def test_loss_is_the_mpjpe_it_says() -> None:
+def test_pose_loss_matches_hand_computed_mpjpe() -> None:
     recipe = Recipe(windows=1, dense=0.0, velocity=0.0)
     targets = torch.zeros(2, 3, 17, 3)
     centre = torch.zeros(2, 1, 17, 3)
     centre[0, 0, 0] = torch.tensor([3.0, 4.0, 0.0])
     dense = torch.zeros(2, 3, 17, 3)
     dense[:, 2] = torch.tensor([0.0, 0.0, 1.0])
-    found = Readouts(centre, dense)
-    assert pose_loss(found, targets, recipe).item() == pytest.approx(5 / 34)
-    with_dense = pose_loss(found, targets, replace(recipe, dense=1.0)).item()
+    readouts = Readouts(centre, dense)
+    assert pose_loss(readouts, targets, recipe).item() == pytest.approx(5 / 34)
+    with_dense = pose_loss(readouts, targets, replace(recipe, dense=1.0)).item()
     assert with_dense == pytest.approx(5 / 34 + 2 / 4)  # the last frame counts double
-    with_velocity = pose_loss(found, targets, replace(recipe, velocity=0.5)).item()
+    with_velocity = pose_loss(readouts, targets, replace(recipe, velocity=0.5)).item()
     assert with_velocity == pytest.approx(5 / 34 + 0.5 * 1 / 2)
 
 
-def test_the_rate_warms_up_and_ends_at_its_floor() -> None:
+def test_learning_rate_warms_up_and_ends_at_the_final_rate() -> None:
     recipe = Recipe(windows=1, warm_up=0.1, final_rate=0.01)
     assert rate_at(0.05, 0, recipe) == pytest.approx(0.5)
     assert rate_at(0.1, 0, recipe) == pytest.approx(1.0)
@@ -131,14 +135,14 @@ def test_the_rate_warms_up_and_ends_at_its_floor() -> None:
     assert rate_at(1.0, 0, recipe) == pytest.approx(0.01)
 
 
-def test_the_papers_recipe_falls_by_epochs() -> None:
+def test_learning_rate_of_the_papers_recipe_falls_by_epochs() -> None:
     recipe = Recipe.paper(epoch_windows=1000)
     assert (recipe.windows, recipe.batch, recipe.learning_rate) == (130_000, 1024, 2e-4)
     assert rate_at(0.0, 999, recipe) == 1.0
     assert rate_at(0.5, 3500, recipe) == pytest.approx(0.98**3)
 
 
-def test_grown_networks_keep_what_they_learnt() -> None:
+def test_grown_network_keeps_positions_and_weights() -> None:
     network = PoseFormer(SHAPE)
     network.start_at_centre()
     grown = grow(network, 9)
@@ -150,9 +154,8 @@ def test_grown_networks_keep_what_they_learnt() -> None:
         grow(network, 6)
 
 
-def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
-    one = trainer(16)
-    one.save(tmp_path / "run.pt")
+def test_resume_rejects_other_networks_and_broken_files(tmp_path: Path) -> None:
+    trainer(16).save(tmp_path / "run.pt")
     other = Trainer(PoseFormer(replace(SHAPE, frames=5)), Recipe(windows=16), CPU)
     with pytest.raises(InvalidInput, match="another network"):
         other.resume(tmp_path / "run.pt")
@@ -162,12 +165,12 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bounds", [{}, {"windows": 1, "minutes": 1.0}])
-def test_a_run_has_one_bound(bounds: dict[str, float]) -> None:
+def test_recipe_needs_exactly_one_length(bounds: dict[str, float]) -> None:
     with pytest.raises(InvalidInput):
         Recipe(**bounds)
 
 
-def test_train_export_evaluate(
+def test_train_export_evaluate_and_model_card(
     recordings_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, checkpoint, model = (
@@ -183,40 +186,45 @@ def test_train_export_evaluate(
     capsys.readouterr()
     assert run("evaluate", [model, file, "--json", str(tmp_path / "e.json")]) == 0
     shown = capsys.readouterr().out
-    mine = lifter.info.metrics["true 2D mpjpe mm"]
-    assert f"| true 2D | {mine} |" in shown and "mean pose" in shown
+    mpjpe = lifter.info.metrics["true 2D mpjpe mm"]
+    assert f"| true 2D | {mpjpe} |" in shown and "mean pose" in shown
     assert (tmp_path / "e.json").exists() and (tmp_path / "manifest.json").exists()
-    assert run("evaluate", [model, file, "--card"]) == 0
+    runpy.run_path(str(ROOT / "benchmarks" / "model_card.py"))["main"]([model, file])
     card = capsys.readouterr().out
-    for row in (f"true 2D, centre | {mine}", "simulated detections, 60 fps", "right_wrist", "walk"):
+    for row in (
+        f"true 2D, centre | {mpjpe}",
+        "simulated detections, 60 fps",
+        "right_wrist",
+        "walk",
+    ):
         assert f"| {row} |" in card
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"pos": np.zeros((5, 16, 3), np.int16)}, r"\(frames, 17, 3\), got \(5, 16, 3\)"),
-        ({"pos": np.zeros((5, 17, 3), np.float32)}, "pos is int16"),
-        ({"offsets": np.array([0, 3])}, "offsets do not cut"),
+        ({"pos": np.zeros((5, 17, 3), np.float32)}, "pos must be int16"),
+        ({"offsets": np.array([0, 3])}, "offsets do not divide"),
     ],
 )
-def test_wrong_recordings(
-    recordings_file: Path, tmp_path: Path, change: dict[str, np.ndarray], said: str
+def test_invalid_recordings_raise(
+    recordings_file: Path, tmp_path: Path, change: dict[str, np.ndarray], message: str
 ) -> None:
     with np.load(recordings_file) as file:
         data = {name: file[name] for name in file.files} | change
     np.savez(tmp_path / "wrong.npz", **data)
-    with pytest.raises(InvalidInput, match=said):
+    with pytest.raises(InvalidInput, match=message):
         load_recordings([tmp_path / "wrong.npz"])
 
 
-def test_absent_and_foreign_recordings(tmp_path: Path) -> None:
+def test_missing_and_unreadable_recordings_raise(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     (tmp_path / "text.npz").write_text("no")
-    for name, said in (
+    for name, message in (
         ("other", "fields are missing"),
         ("text", "not a readable"),
         ("no", "not a"),
     ):
-        with pytest.raises(InvalidInput, match=said):
+        with pytest.raises(InvalidInput, match=message):
             load_recordings([tmp_path / f"{name}.npz"])

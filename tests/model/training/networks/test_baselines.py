@@ -1,5 +1,6 @@
-"""The paper's other networks: what they can and cannot see, and that the same loop takes them."""
+"""The paper's baselines: their receptive fields, and use in training, export and checkpoints."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,20 +8,19 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from model import InvalidInput, Lifter, ModelInfo, UnknownName
+from model import InvalidInput, Lifter, UnknownName
 from model.training.export.onnx_file import export
 from model.training.networks.baselines import NETWORKS, kind_of, network_named
 from model.training.networks.checkpoints import averaged_network, grow, load_checkpoint
 from model.training.networks.poseformer import NetworkShape, PoseFormer
 from model.training.recipe import Recipe
 from model.training.recordings import load_recordings
-from model.training.simulation.simulate import Simulation, batches
+from model.training.simulation.windows import Simulation, batches
 from model.training.train import Trainer
+from networks import SMALL, model_info
 
 J = 17
-SHAPE = NetworkShape(
-    frames=5, channels=6, joint_width=8, spatial_depth=1, temporal_depth=2, heads=2, drop_path=0.0
-)
+SHAPE = replace(SMALL, frames=5, temporal_depth=2, drop_path=0.0)
 BASELINES = ["temporal", "joint-tokens"]
 
 
@@ -29,9 +29,9 @@ def seeded() -> None:
     torch.manual_seed(0)
 
 
-def lively(kind: str, shape: NetworkShape = SHAPE) -> PoseFormer:
-    """With weights large enough that every path shows in the answer."""
-    network = network_named(kind, shape).eval()
+def random_network(kind: str) -> PoseFormer:
+    """Weights so large that every path changes the output measurably."""
+    network = network_named(kind, SHAPE).eval()
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if parameter.ndim == 2:
@@ -44,24 +44,24 @@ def lively(kind: str, shape: NetworkShape = SHAPE) -> PoseFormer:
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_every_network_has_poseformers_interface(kind: str) -> None:
     network = network_named(kind, SHAPE)
-    answer = network(torch.randn(3, 5, J, 6))
-    assert answer.centre.shape == (3, 1, J, 3)
-    assert answer.dense.shape == (3, 5, J, 3)
+    readouts = network(torch.randn(3, 5, J, 6))
+    assert readouts.centre.shape == (3, 1, J, 3)
+    assert readouts.dense.shape == (3, 5, J, 3)
     assert network.shape == SHAPE
     assert kind_of(network) == kind
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
-def test_the_gradient_reaches_every_parameter(kind: str) -> None:
-    network = lively(kind)
-    answer = network(torch.randn(3, 5, J, 6))
-    (answer.centre.square().sum() + answer.dense.square().sum()).backward()
+def test_gradient_reaches_every_parameter(kind: str) -> None:
+    network = random_network(kind)
+    readouts = network(torch.randn(3, 5, J, 6))
+    (readouts.centre.square().sum() + readouts.dense.square().sum()).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name
 
 
-def test_parameters_counted_by_hand() -> None:
+def test_parameter_count_equals_hand_computed_count() -> None:
     """At the paper's sizes: D = 544, f = 9, C = 2."""
     d, c, f = 544, 32, 9
 
@@ -79,22 +79,21 @@ def test_parameters_counted_by_hand() -> None:
         assert sum(p.numel() for p in network.parameters()) == count, kind
 
 
-def test_temporal_alone_has_no_attention_among_joints() -> None:
-    """A frame's token is an affine map of its pose: no joint changes what another contributes."""
+def test_temporal_baseline_has_no_attention_among_joints() -> None:
+    """A frame's token is an affine map of its keypoints, so joints do not interact."""
     a, b, zero = torch.randn(4, J, 6), torch.randn(4, J, 6), torch.zeros(4, J, 6)
 
     def interaction(kind: str) -> float:
-        encode = lively(kind).requires_grad_(False).encode
+        encode = random_network(kind).requires_grad_(False).encode
         return float((encode(a + b) - encode(a) - encode(b) + encode(zero)).abs().max())
 
     assert interaction("temporal") < 1e-5
     assert interaction("poseformer") > 0.1
 
 
-def test_every_joint_of_every_frame_attends_to_every_other() -> None:
-    """One layer's tokens reach each other directly: with no blocks of width D, an early frame's
-    wrist changes a late frame's features at another joint."""
-    network = lively("joint-tokens")
+def test_joint_tokens_attend_to_all_joints_of_all_frames() -> None:
+    """A moved wrist in the first frame changes the tokens of all joints in all frames."""
+    network = random_network("joint-tokens")
     windows = torch.randn(1, 5, J, 6)
     moved = windows.clone()
     moved[0, 0, 13, 0] += 1
@@ -108,19 +107,19 @@ def test_every_joint_of_every_frame_attends_to_every_other() -> None:
 
 
 @pytest.mark.parametrize("kind", BASELINES)
-def test_only_positions_tell_the_frames_apart(kind: str) -> None:
-    network = lively(kind)
+def test_frames_are_equivariant_without_positions(kind: str) -> None:
+    network = random_network(kind)
     windows, order = torch.randn(2, 5, J, 6), [3, 0, 4, 1, 2]
     with torch.no_grad():
-        known = network(windows[:, order]).dense - network(windows).dense[:, order]
+        with_positions = network(windows[:, order]).dense - network(windows).dense[:, order]
         network.frame_positions.zero_()
-        unknown = network(windows[:, order]).dense - network(windows).dense[:, order]
-    assert known.abs().max() > 0.01
-    assert unknown.abs().max() < 1e-5
+        without = network(windows[:, order]).dense - network(windows).dense[:, order]
+    assert with_positions.abs().max() > 0.01
+    assert without.abs().max() < 1e-5
 
 
-def test_only_positions_tell_the_joints_apart_in_joint_tokens() -> None:
-    network = lively("joint-tokens")
+def test_joint_tokens_are_equivariant_without_positions() -> None:
+    network = random_network("joint-tokens")
     windows, order = torch.randn(2, 5, J, 6), torch.randperm(J)
     tokens: list[torch.Tensor] = []
     network.spatial.register_forward_hook(
@@ -136,7 +135,7 @@ def test_only_positions_tell_the_joints_apart_in_joint_tokens() -> None:
 
 
 @pytest.mark.parametrize("kind", BASELINES)
-def test_the_loop_trains_stores_and_restores_them(
+def test_baselines_train_and_are_restored_from_checkpoints(
     kind: str, tmp_path: Path, recordings_file: Path
 ) -> None:
     fabric = Fabric(accelerator="cpu", devices=1)
@@ -167,38 +166,24 @@ def test_the_loop_trains_stores_and_restores_them(
         Trainer(network_named("poseformer", SHAPE), recipe, fabric).resume(path)
 
 
-def test_a_checkpoint_without_a_kind_is_poseformers(tmp_path: Path) -> None:
+def test_checkpoint_without_a_kind_is_a_poseformer(tmp_path: Path) -> None:
     network, path = network_named("poseformer", SHAPE), tmp_path / "old.pt"
     torch.save({"shape": vars(SHAPE), "averaged": network.state_dict()}, path)
     assert kind_of(averaged_network(path)) == "poseformer"
 
 
-def test_they_are_exported_and_measured_as_poseformer_is(tmp_path: Path) -> None:
-    """The export's own parity check compares the file with torch, whole and split."""
-    info = ModelInfo(
-        name="tokens",
-        version="1",
-        frames=5,
-        channels=6,
-        normalisation="person",
-        readouts=("centre", "dense"),
-        height_m=1.7,
-        fps=(24.0, 60.0),
-        licence="",
-        training_commit="",
-        metrics={},
-        shape=vars(SHAPE),
-    )
-    network, path = lively("joint-tokens"), tmp_path / "tokens.onnx"
-    export(network, info, path, half_storage=False)
+def test_baseline_is_exported(tmp_path: Path) -> None:
+    """The export itself compares the file with torch."""
+    network, path = random_network("joint-tokens"), tmp_path / "tokens.onnx"
+    export(network, model_info(SHAPE), path, half_storage=False)
     assert Lifter.load(path).frames == 5
 
 
-def test_a_baseline_grows_as_poseformer_does() -> None:
+def test_grow_keeps_the_kind() -> None:
     grown = grow(network_named("temporal", SHAPE), 15)
     assert (kind_of(grown), grown.shape.frames) == ("temporal", 15)
 
 
-def test_an_unknown_network_is_refused_by_name() -> None:
+def test_unknown_network_raises() -> None:
     with pytest.raises(UnknownName, match="joint-tokens, poseformer, temporal"):
         network_named("lstm", SHAPE)

@@ -1,4 +1,4 @@
-"""PoseFormer itself: sizes, readouts, gradients."""
+"""PoseFormer: sizes, readouts, gradients."""
 
 import pytest
 import torch
@@ -13,18 +13,18 @@ SMALL = NetworkShape(
 @pytest.mark.parametrize(
     ("frames", "parameters"), [(9, 9_563_645), (27, 9_573_455), (81, 9_602_885)]
 )
-def test_published_sizes(frames: int, parameters: int) -> None:
+def test_parameter_count_equals_published_size(frames: int, parameters: int) -> None:
     network = PoseFormer(NetworkShape(frames=frames))
     assert sum(p.numel() for p in network.parameters()) == parameters
 
 
 @pytest.mark.parametrize("frames", [1, 5, 9])
 @pytest.mark.parametrize("channels", [2, 6])
-def test_shapes(frames: int, channels: int) -> None:
+def test_readout_shapes(frames: int, channels: int) -> None:
     shape = NetworkShape(frames=frames, channels=channels, joint_width=8, heads=4)
-    found = PoseFormer(shape)(torch.randn(3, frames, 17, channels))
-    assert found.centre.shape == (3, 1, 17, 3)
-    assert found.dense.shape == (3, frames, 17, 3)
+    readouts = PoseFormer(shape)(torch.randn(3, frames, 17, channels))
+    assert readouts.centre.shape == (3, 1, 17, 3)
+    assert readouts.dense.shape == (3, frames, 17, 3)
 
 
 def test_both_readouts_share_one_pass_and_one_head() -> None:
@@ -32,19 +32,19 @@ def test_both_readouts_share_one_pass_and_one_head() -> None:
     calls = []
     for module in (*network.temporal, network.head, network.head_norm):
         module.register_forward_hook(lambda m, *_: calls.append(m))
-    found = network(torch.randn(2, 5, 17, 6))
+    readouts = network(torch.randn(2, 5, 17, 6))
     assert len(calls) == len(set(calls)) == 4
     network.start_at_centre()
-    found = network(torch.randn(2, 5, 17, 6))
+    readouts = network(torch.randn(2, 5, 17, 6))
     bias = network.frame_mean.bias
     with torch.no_grad():
         bias.zero_()
     x = torch.randn(2, 5, 17, 6)
-    found = network(x)
-    torch.testing.assert_close(found.centre[:, 0], found.dense[:, 2])
+    readouts = network(x)
+    torch.testing.assert_close(readouts.centre[:, 0], readouts.dense[:, 2])
 
 
-def test_whole_is_the_two_halves() -> None:
+def test_network_equals_its_two_halves() -> None:
     network = PoseFormer(SMALL).eval()
     x = torch.randn(3, 5, 17, 6)
     features = torch.stack([network.encode(window) for window in x])
@@ -53,13 +53,13 @@ def test_whole_is_the_two_halves() -> None:
 
 def test_gradient_reaches_every_parameter() -> None:
     network = PoseFormer(SMALL)
-    found = network(torch.randn(4, 5, 17, 6))
-    (found.centre.square().mean() + found.dense.square().mean()).backward()
+    readouts = network(torch.randn(4, 5, 17, 6))
+    (readouts.centre.square().mean() + readouts.dense.square().mean()).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
-def test_attention_is_torchs_own() -> None:
+def test_attention_equals_torch() -> None:
     torch.manual_seed(0)
     block = Block(16, 4, 2.0, 0.0).attention
     oracle = torch.nn.MultiheadAttention(16, 4, batch_first=True)
@@ -79,14 +79,14 @@ def test_stochastic_depth_drops_whole_samples_and_keeps_the_mean() -> None:
     rates = [block.drop_path for block in PoseFormer(shape).spatial]
     assert rates == pytest.approx([0, 0.025, 0.05, 0.075, 0.1])
     block = Block(8, 2, 2.0, 0.25).train()
-    kept = block._kept(torch.ones(20000, 3, 8))
-    assert set(kept.unique().tolist()) == {0.0, torch.tensor(1 / 0.75).item()}
-    assert (kept == kept[:, :1, :1]).all()
-    assert kept.mean().item() == pytest.approx(1, abs=0.02)
-    assert block.eval()._kept(kept) is kept
+    dropped = block._drop(torch.ones(20000, 3, 8))
+    assert set(dropped.unique().tolist()) == {0.0, torch.tensor(1 / 0.75).item()}
+    assert (dropped == dropped[:, :1, :1]).all()
+    assert dropped.mean().item() == pytest.approx(1, abs=0.02)
+    assert block.eval()._drop(dropped) is dropped
 
 
-@pytest.mark.parametrize("wrong", [{"frames": 8}, {"frames": 0}, {"joint_width": 30}])
-def test_impossible_shapes(wrong: dict[str, int]) -> None:
+@pytest.mark.parametrize("fields", [{"frames": 8}, {"frames": 0}, {"joint_width": 30}])
+def test_invalid_shape_raises(fields: dict[str, int]) -> None:
     with pytest.raises(ValueError):
-        NetworkShape(**wrong)
+        NetworkShape(**fields)

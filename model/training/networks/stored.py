@@ -1,11 +1,10 @@
-"""A model file -> the network that it was exported from: the inverse of export.py.
+"""A model file -> the network that it was exported from: the inverse of export/onnx_file.py.
 
-Norms and biases keep their names in the file. Of the matrices of linear layers, those that are
-stored transposed lose theirs; they are taken in the order in which the graph multiplies by them,
-which is that of the network. Of an arranged file (arranged.py) comes a network of the same answers,
-not the same numbers: the embedding's bias is in the joints' positions, those of frames are centred,
-the mean over frames has no bias, and that of the first temporal block's norm is in the product
-behind it.
+Norms and biases keep their names in the file. Matrices of linear layers that are stored transposed
+lose theirs and are read in the order in which the graph multiplies by them, which is the network's.
+An arranged file (export/arranged.py) gives a network with the same outputs but other weights: the
+embedding's bias is part of the joint positions, frame positions are centred, the mean over frames
+has no bias, and the bias of the first temporal block's norm is part of the product that follows.
 """
 
 from collections.abc import Mapping
@@ -32,8 +31,8 @@ _BLOCK = "temporal.0."
 
 
 def stored_network(path: Path) -> PoseFormer:
-    """The network of a training checkpoint (its averaged weights), or of a model file; raises
-    ModelFileError and InvalidInput."""
+    """The network of a checkpoint (its averaged weights) or of a model file. Raises ModelFileError
+    and InvalidInput."""
     return network_of_file(path) if is_model_file(path) else averaged_network(path)
 
 
@@ -42,9 +41,8 @@ def is_model_file(path: Path) -> bool:
 
 
 def network_of_file(path: Path) -> PoseFormer:
-    """The network in a float32 model file of `poselift export`, ready for use, and checked to give
-    the file's answers. Raises ModelFileError, and InvalidInput for a file that holds another kind
-    of network: int8, or exported by something else."""
+    """The network in a float32 model file of `poselift export`, in evaluation mode, checked against
+    the file's outputs. Raises ModelFileError, and InvalidInput for any other kind of model file."""
     model, info = read_model(path)
     try:
         network = PoseFormer(NetworkShape(**dict[str, Any](info.shape)))
@@ -52,8 +50,8 @@ def network_of_file(path: Path) -> PoseFormer:
         check_parity(network.eval(), path)
     except (TypeError, ValueError, KeyError, RuntimeError, ModelFileError) as error:
         raise InvalidInput(
-            f"{path} does not hold a network that training can begin with; "
-            f"a float32 file of poselift export is expected ({error})"
+            f"{path} does not hold a network that can be trained; expected a float32 file written "
+            f"by poselift export ({error})"
         ) from error
     return network
 
@@ -80,8 +78,8 @@ def _state(model: onnx.ModelProto, network: PoseFormer) -> dict[str, torch.Tenso
 
 
 def _rearranged(kept: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """What of an arranged file's weights goes under another name than its own."""
-    head = kept.get("temporal/head_matrix")  # in files exported before it kept its own name
+    """Weights that an arranged file stores under other names, by the network's names."""
+    head = kept.get("temporal/head_matrix")  # its name in files of older versions
     return ({} if head is None else {"head.weight": head.T}) | {
         "joint_embedding.weight": kept["spatial/embedding"].T,
         "joint_embedding.bias": torch.zeros(kept["spatial/embedding"].shape[1]),
@@ -97,7 +95,7 @@ def _rearranged(kept: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _initialisers(model: onnx.ModelProto) -> dict[str, Values]:
-    """By the name under which the graph uses them: those stored as float16 lie behind a Cast."""
+    """Initialisers by the name that the graph uses: float16 ones are used through a Cast."""
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type == "Cast" and node.input[0] in stored:

@@ -1,7 +1,7 @@
-"""Recordings -> what the network reads and what it should answer.
+"""Recordings -> training windows: network inputs and targets.
 
-recordings -> varied bodies -> a detector's points -> a camera -> a detector's errors
--> to_h36m17 -> person_input: the last two are the service's own.
+recordings -> varied bodies -> detector keypoints -> camera -> detection noise -> to_h36m17
+-> person_input; the last two steps are the service's own code.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,15 +21,15 @@ from model.training.simulation.detections import Detections, Noise, detect
 
 
 class Batch(NamedTuple):
-    """inputs (B, f, 17, 6); targets (B, f, 17, 3) m in each frame's own turned axes."""
+    """inputs (B, f, 17, 6); targets (B, f, 17, 3) m in each frame's turned axes."""
 
     inputs: Tensor
     targets: Tensor
 
 
-class Sight(NamedTuple):
-    """One camera's view: 2D (B, f, 17, 2) long sides with score (B, f, 17), the true joints
-    (B, f, 17, 3) m in camera axes, and the camera."""
+class Observation(NamedTuple):
+    """Simulated keypoints: points (B, f, 17, 2) in long sides with score (B, f, 17); the true
+    joints (B, f, 17, 3) m in camera axes; and the cameras."""
 
     points: Tensor
     score: Tensor
@@ -37,22 +37,21 @@ class Sight(NamedTuple):
     cameras: Cameras
 
 
-def prepare(sight: Sight) -> Batch:
-    """The lifter's own input of a view, and the target in the axes that it answers in."""
-    cameras = sight.cameras
+def prepare(observation: Observation) -> Batch:
+    """The lifter's input for an observation, and the target in the lifter's output axes."""
+    cameras = observation.cameras
     size, focal = cameras.image_size, cameras.assumed_focal[:, None]
-    rays = pixels_to_rays(sight.points, size[:, None, None], focal[..., None, None])
-    seen = person_input(rays, sight.score, whole_picture(size, focal))
-    relative = sight.joints - sight.joints[:, :, :1]
-    return Batch(seen.channels, turn(relative, seen.rotation))
+    rays = pixels_to_rays(observation.points, size[:, None, None], focal[..., None, None])
+    prepared = person_input(rays, observation.score, whole_picture(size, focal))
+    relative = observation.joints - observation.joints[:, :, :1]
+    return Batch(prepared.channels, turn(relative, prepared.rotation))
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """How windows are made. `detector` is the share whose 2D are a detector's points rather than
-    the recorded joints themselves; `own_weight` is how often a frame of a person's own skeleton
-    is drawn, against one of a rebuilt skeleton; `prepare` is the service's own preparation but for
-    an ablation."""
+    """Parameters of simulated windows. `detector` is the share of windows with detector keypoints
+    instead of the recorded joints; `own_weight` is the sampling weight of people's own skeletons
+    relative to rebuilt ones; `prepare` makes the network's input (replaced in ablations)."""
 
     cameras: CameraRanges = field(default_factory=CameraRanges)
     noise: Noise = field(default_factory=Noise)
@@ -64,15 +63,15 @@ class Simulation:
     repeat_first: float = 0.15
     repeat_last: float = 0.10
     own_weight: float = 2.0
-    prepare: Callable[[Sight], Batch] = prepare
+    prepare: Callable[[Observation], Batch] = prepare
 
     def without_errors(self) -> "Simulation":
-        """True 2D of the recorded joints, as they are, at the recorded pace."""
+        """True 2D of the recorded joints, at the recorded speed."""
         plain = replace(self.cameras, focal_unknown=0.0)
         return replace(self.for_evaluation(), cameras=plain, noise=Noise.none(), detector=0.0)
 
     def for_evaluation(self) -> "Simulation":
-        """Simulated detections of the recorded bodies, at the recorded pace."""
+        """Simulated detections of the recorded bodies, at the recorded speed."""
         return replace(
             self,
             vary_build=False,
@@ -84,7 +83,7 @@ class Simulation:
 
 
 def evaluation_conditions() -> dict[str, Simulation]:
-    """What errors are stated for."""
+    """Name -> simulation: the conditions that errors are reported for."""
     simulation = Simulation()
     return {
         "true 2D": simulation.without_errors(),
@@ -101,7 +100,7 @@ def batches(
     batch: int,
     generator: torch.Generator,
 ) -> Iterator[Batch]:
-    """Endless random windows of f frames, `frame_step` frames of the picture apart."""
+    """Endless random windows of f frames, `frame_step` video frames apart."""
     weights = recordings.length * torch.tensor(
         [simulation.own_weight if own else 1.0 for own in recordings.own_skeleton],
         device=recordings.length.device,
@@ -115,34 +114,34 @@ def batches(
         centre = draw.uniform(0, 1) * (recordings.length[sequence] - 1)
         offsets = torch.arange(frames, device=weights.device) - frames // 2
         joints = recordings.at(sequence, centre[:, None] + offsets * step[:, None])
-        sight = look(joints, fps / frame_step, simulation, draw, generator)
-        yield _repeat_ends(simulation.prepare(sight), simulation, draw)
+        observation = observe(joints, fps / frame_step, simulation, draw, generator)
+        yield _repeat_ends(simulation.prepare(observation), simulation, draw)
 
 
-def look(
+def observe(
     joints: Tensor,
     fps: Tensor,
     simulation: Simulation,
     draw: Draw,
     generator: torch.Generator,
-) -> Sight:
-    """Film world joints (B, f, 17, 3) m at fps (B,) and detect the person."""
+) -> Observation:
+    """Simulate cameras and detections of world joints (B, f, 17, 3) m at fps (B,)."""
     if simulation.mirror:
         joints = torch.where(draw.chance(0.5)[:, None, None, None], _mirrored(joints), joints)
     if simulation.vary_build:
         joints = vary_build(joints, draw)
     cameras = draw_cameras(joints, fps, simulation.cameras, generator)
-    xyz = cameras.see(joints)
+    xyz = cameras.to_camera(joints)
     exact = _detect(xyz, H36M17.joints, cameras, fps, simulation.noise, draw)
     points, score = exact.points, exact.score
     if simulation.detector > 0:
-        marks = cameras.see(detector_points(joints, draw))
-        marked = _detect(marks, COCO17.joints, cameras, fps, simulation.noise, draw)
-        built, built_score = to_h36m17(marked.points, marked.score, COCO17)
+        coco_xyz = cameras.to_camera(detector_points(joints, draw))
+        coco = _detect(coco_xyz, COCO17.joints, cameras, fps, simulation.noise, draw)
+        converted, converted_score = to_h36m17(coco.points, coco.score, COCO17)
         chosen = draw.chance(simulation.detector)[:, None, None]
-        points = torch.where(chosen[..., None], built, points)
-        score = torch.where(chosen, built_score, score)
-    return Sight(points, score, xyz, cameras)
+        points = torch.where(chosen[..., None], converted, points)
+        score = torch.where(chosen, converted_score, score)
+    return Observation(points, score, xyz, cameras)
 
 
 def _detect(
@@ -158,7 +157,7 @@ def _mirrored(joints: Tensor) -> Tensor:
 
 
 def _repeat_ends(batch: Batch, simulation: Simulation, draw: Draw) -> Batch:
-    """Windows at a clip's ends, where the first or last frame stands in for those beyond."""
+    """Repeat the first or last frame in some windows, as at the ends of a video."""
     frames = batch.inputs.shape[1]
     half = frames // 2
     if half == 0:
