@@ -1,14 +1,14 @@
-"""PoseFormer arranged for running: the same answers as network.py's, from less work.
+"""PoseFormer rearranged for inference: the same outputs as networks/poseformer.py, faster.
 
-Training wants the network as the paper draws it; a runtime wants few, large operations on memory as
-it lies. These differ, though not in what is answered but for rounding (export.py compares the two):
+A runtime needs few, large operations on contiguous memory. Outputs differ only by rounding
+(onnx_file.py compares the two). Changes:
 
-- Tokens are rows (tokens * N, width), those of one place after another, instead of (N, tokens,
-  width). Linear layers are then products of matrices, bias and all; heads are read where they lie,
-  and only attention's answer is transposed.
-- A frame's features are centred, which no LayerNorm behind them can tell.
-- The first temporal block's queries, keys and values are taken apart into a frame's share, which is
-  found once a frame, and its position's, which is known beforehand: see FrameShares.
+- Tokens are rows (tokens * N, width), grouped by position, instead of (N, tokens, width). Linear
+  layers become plain matrix products with bias, heads are read in place, and only the output of
+  attention is transposed.
+- A frame's features are centred; the LayerNorms after them do not depend on the mean.
+- The first temporal block's queries, keys and values are the sum of a frame's share, computed once
+  per frame, and its position's, a constant: see FrameShares.
 """
 
 import torch
@@ -18,14 +18,14 @@ from model.training.networks.poseformer import JOINTS, Attention, Block, PoseFor
 
 
 class _Part(nn.Module):
-    """A part of a network, and what of its weights is kept in another form: in the file under a
-    name of its own, by which restore.py finds it."""
+    """A part of a network. Rearranged weights are stored in the file under their own names, by
+    which networks/stored.py reads them."""
 
     def __init__(self, network: PoseFormer):
         super().__init__()
         self.network = network
 
-    def _keep(self, name: str, values: Tensor) -> None:
+    def _store(self, name: str, values: Tensor) -> None:
         self.register_buffer(name, values.detach().contiguous())
 
 
@@ -38,8 +38,8 @@ class SpatialHalf(_Part):
     def __init__(self, network: PoseFormer):
         super().__init__(network)
         embedding = network.joint_embedding
-        self._keep("embedding", embedding.weight.T)  # (C, c)
-        self._keep("positions", network.joint_positions.transpose(0, 1) + embedding.bias)
+        self._store("embedding", embedding.weight.T)  # (C, c)
+        self._store("positions", network.joint_positions.transpose(0, 1) + embedding.bias)
 
     def forward(self, joints: Tensor) -> Tensor:
         x = joints.transpose(0, 1) @ self.embedding + self.positions  # (17, N, c)
@@ -55,9 +55,10 @@ class FrameShares(_Part):
     """Centred features (N, D) -> rows (N, 4 D): the features, and their share of the first block's
     queries, keys and values.
 
-    Of a frame's features u at position e, both centred, LayerNorm makes g * (u + e) * r + b with
-    r = 1 / sqrt(mean((u + e)^2) + eps). So what the block multiplies by, W, meets g * u, which
-    depends on the frame alone, and g * e, which is constant: only r joins them.
+    For features u and position e, both centred, LayerNorm gives g * (u + e) * r + b with
+    r = 1 / sqrt(mean((u + e)^2) + eps). With the block's weights W the product is
+    (W (g * u) + W (g * e)) * r + W b: the first term depends on the frame alone, the second is
+    constant, and only r depends on both.
     """
 
     scale: Tensor
@@ -66,16 +67,15 @@ class FrameShares(_Part):
     def __init__(self, network: PoseFormer):
         super().__init__(network)
         first = _blocks(network.temporal)[0]
-        self._keep("scale", first.norm1.weight)
-        self._keep("matrix", first.attention.qkv.weight.T)  # (D, 3 D)
+        self._store("scale", first.norm1.weight)
+        self._store("matrix", first.attention.qkv.weight.T)  # (D, 3 D)
 
     def forward(self, features: Tensor) -> Tensor:
         return torch.cat([features, (features * self.scale) @ self.matrix], dim=-1)
 
 
 class TemporalHalf(_Part):
-    """Rows (N, 4 D) of windows, one window after another -> centre (B, 1, 17, 3), and dense where
-    asked for."""
+    """Rows (N, 4 D) of consecutive windows -> centre (B, 1, 17, 3) and, with `dense`, dense."""
 
     positions: Tensor
     position_shares: Tensor
@@ -89,10 +89,10 @@ class TemporalHalf(_Part):
         weight = first.attention.qkv.weight
         positions = network.frame_positions.transpose(0, 1)  # (f, 1, D)
         positions = positions - positions.mean(dim=-1, keepdim=True)
-        self._keep("positions", positions)
-        self._keep("position_shares", (positions * first.norm1.weight) @ weight.T)
-        self._keep("share_bias", first.attention.qkv.bias + weight @ first.norm1.bias)
-        self._keep("frame_weights", network.frame_mean.weight[0].T)  # (1, f)
+        self._store("positions", positions)
+        self._store("position_shares", (positions * first.norm1.weight) @ weight.T)
+        self._store("share_bias", first.attention.qkv.bias + weight @ first.norm1.bias)
+        self._store("frame_weights", network.frame_mean.weight[0].T)  # (1, f)
 
     def forward(self, rows: Tensor) -> tuple[Tensor, ...]:
         network, frames = self.network, self.network.shape.frames
@@ -100,14 +100,14 @@ class TemporalHalf(_Part):
         windows = rows.reshape(-1, frames, 4 * width).transpose(0, 1)  # (f, B, 4 D)
         first, *others = _blocks(network.temporal)
         x = windows[..., :width] + self.positions
-        # as LayerNormalization's third output it would be one operation, which TensorRT lacks
+        # LayerNormalization has this as its third output, but TensorRT does not support that
         scale = (x.square().mean(dim=-1, keepdim=True) + first.norm1.eps).rsqrt()
         qkv = (windows[..., width:] + self.position_shares) * scale + self.share_bias
         x = _mix(first, x.flatten(0, 1), qkv, frames)
         for block in others:
             x = _block(block, x, frames)
         x = network.temporal_norm(x)  # (f * B, D)
-        # the mean's bias, one number for all channels, is what the norm behind it takes off
+        # the mean's bias is the same for all channels, so the norm that follows removes it
         mean = (self.frame_weights @ x.reshape(frames, -1)).reshape(-1, width)  # (B, D)
         if not self.dense:
             return (self._read(mean, 1),)
@@ -128,8 +128,7 @@ def _block(block: Block, x: Tensor, tokens: int) -> Tensor:
 
 
 def _mix(block: Block, x: Tensor, qkv: Tensor, tokens: int) -> Tensor:
-    """What a block makes of its rows (tokens * N, width) once their queries, keys and values are
-    known."""
+    """A block's output for rows (tokens * N, width), given their queries, keys and values."""
     x = x + _attend(block.attention, qkv, tokens)
     return x + block.mlp(block.norm2(x))
 

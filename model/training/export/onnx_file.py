@@ -1,7 +1,7 @@
 """A trained network -> one self-describing ONNX file, checked against torch.
 
-The network's parts are exported apart and joined, so that the tensors between them have names and a
-free first axis: that is where `Lifter` cuts the graph again.
+The network's parts are exported separately and joined, so that the tensors between them have names
+and a dynamic first axis: there `Lifter` cuts the graph again.
 """
 
 import copy
@@ -25,7 +25,7 @@ from model.training.networks.poseformer import JOINTS, PoseFormer, Readouts
 
 OPSET = 20
 PARITY_M = 1e-5
-"""The file and torch, holding the same weights, may differ by this much at the most."""
+"""Largest allowed difference between the outputs of the file and of torch."""
 
 
 def export(
@@ -36,12 +36,11 @@ def export(
     half_storage: bool = True,
     arranged: bool = True,
 ) -> None:
-    """Write `network` to `path`, then check the file; a file that fails is not left behind.
+    """Write `network` to `path` and check it; no file is left if the check fails.
 
-    With `half_storage` the weights are stored as float16 (and computed with as float32), which
-    halves the file. `arranged` is the order of work that runs fastest (arranged.py), for PoseFormer
-    alone; without it the graph is what torch makes of the network as it stands. Raises
-    ModelFileError when the file's answers differ from torch's.
+    `half_storage` stores weights as float16 (converted to float32 to compute), which halves the
+    file. `arranged` exports the faster form of arranged.py, for PoseFormer only. Raises
+    ModelFileError if the file's outputs differ from torch's.
     """
     network = _rounded(network) if half_storage else network
     arranged = arranged and type(network) is PoseFormer and network.shape.temporal_depth > 0
@@ -57,29 +56,28 @@ def export(
 
 @torch.no_grad()
 def check_parity(network: PoseFormer, path: Path) -> float:
-    """The largest difference (m) between the file and torch on random windows, whole and split.
+    """The largest difference (m) between the file and torch on random windows.
 
     Raises ModelFileError above PARITY_M.
     """
     shape = network.shape
     generator = torch.Generator().manual_seed(0)
     windows = torch.randn(5, shape.frames, JOINTS, shape.channels, generator=generator)
-    answer = network(windows)
-    lifter = Lifter.load(path)
-    found = lifter.run(windows.numpy())
-    worst = float(np.abs(found.centre - answer.centre.numpy()).max())
-    if found.dense is not None:
-        worst = max(worst, float(np.abs(found.dense - answer.dense.numpy()).max()))
+    expected = network(windows)
+    actual = Lifter.load(path).run(windows.numpy())
+    worst = float(np.abs(actual.centre - expected.centre.numpy()).max())
+    if actual.dense is not None:
+        worst = max(worst, float(np.abs(actual.dense - expected.dense.numpy()).max()))
     if not worst <= PARITY_M:
         raise ModelFileError(
-            f"{path}: the exported file differs from torch by {worst:.2g} m, "
+            f"{path}: outputs of the exported file differ from torch by {worst:.2g} m, "
             f"at most {PARITY_M:g} is allowed"
         )
     return worst
 
 
 class _Temporal(nn.Module):
-    """The temporal half on features (N, D) that are not yet cut into windows."""
+    """The temporal half on features (N, D) of consecutive windows."""
 
     def __init__(self, network: PoseFormer, dense: bool):
         super().__init__()
@@ -88,8 +86,9 @@ class _Temporal(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
         shape = self.network.shape
-        found: Readouts = self.network.decode(features.reshape(-1, shape.frames, shape.frame_width))
-        return tuple(found) if self.dense else (found.centre,)
+        windows = features.reshape(-1, shape.frames, shape.frame_width)
+        readouts: Readouts = self.network.decode(windows)
+        return tuple(readouts) if self.dense else (readouts.centre,)
 
 
 class _Spatial(nn.Module):
@@ -146,7 +145,7 @@ def _join(
     seam: tuple[str, str],
     prefixes: tuple[str, str],
 ) -> onnx.ModelProto:
-    """One graph of two, the first's output being the second's input; prefixes keep names apart."""
+    """Connect the first graph's output to the second's input; prefixes avoid name clashes."""
     first, second = (
         compose.add_prefix(part, prefix, rename_inputs=False, rename_outputs=False)
         for part, prefix in zip((first, second), prefixes, strict=True)
@@ -155,12 +154,12 @@ def _join(
 
 
 def _describe(model: onnx.ModelProto, network: PoseFormer, info: ModelInfo) -> None:
-    """Let the graph take whole windows, and say what it is."""
+    """Make the graph read whole windows, and add its metadata."""
     _take_windows(model, info.frames, info.channels)
     _set_sizes(model, info)
     del model.metadata_props[:]
     helper.set_model_props(model, info.to_metadata())
-    del model.opset_import[1:]  # all parts bring the same
+    del model.opset_import[1:]  # the same for all parts
     model.producer_name = "poselift"
     model.doc_string = f"{type(network).__name__}; see the metadata"
 
@@ -168,11 +167,11 @@ def _describe(model: onnx.ModelProto, network: PoseFormer, info: ModelInfo) -> N
 def _export(
     module: nn.Module, example: Tensor, name: str, outputs: list[str], count: object
 ) -> onnx.ModelProto:
-    """One half with a free first axis."""
-    # it would tell the user four times that torchvision, which nothing here needs, is absent
+    """One part, with a dynamic first axis."""
+    # it warns four times that torchvision, which is not needed, is absent
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's own exporter, about itself
+        warnings.simplefilter("ignore")  # torch's exporter warns about itself
         program = torch.onnx.export(
             module.eval(),
             (example,),
@@ -186,12 +185,12 @@ def _export(
     assert program is not None
     model = program.model_proto
     for node in model.graph.node:
-        del node.metadata_props[:]  # source lines of the machine that exported it
+        del node.metadata_props[:]  # source paths of this machine
     return model
 
 
 def _take_windows(model: onnx.ModelProto, frames: int, channels: int) -> None:
-    """Let the whole graph begin with windows (B, f, 17, C), flattened into frames."""
+    """Make the graph's input windows (B, f, 17, C), which it flattens into frames."""
     graph = model.graph
     flat = numpy_helper.from_array(np.array([-1, JOINTS, channels], np.int64), "flat_shape")
     graph.initializer.append(flat)
@@ -202,7 +201,7 @@ def _take_windows(model: onnx.ModelProto, frames: int, channels: int) -> None:
 
 
 def _set_sizes(model: onnx.ModelProto, info: ModelInfo) -> None:
-    """State the sizes of the outputs and of the tensors at which the graph is cut."""
+    """Declare the sizes of the outputs and of the tensors at which the graph is cut."""
     frames = {"centre": 1, "dense": info.frames}
     graph = model.graph
     made = {name for node in graph.node for name in node.output}
@@ -223,7 +222,7 @@ def _set_sizes(model: onnx.ModelProto, info: ModelInfo) -> None:
 
 
 def _rounded(network: PoseFormer) -> PoseFormer:
-    """A copy whose weights are exactly what float16 storage will give back."""
+    """A copy with weights rounded to float16."""
     rounded = copy.deepcopy(network)
     rounded.load_state_dict({k: v.half().float() for k, v in network.state_dict().items()})
     return rounded.eval()

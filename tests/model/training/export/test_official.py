@@ -1,4 +1,4 @@
-"""Published checkpoints, made here in their layout: read without running them, and served alike."""
+"""Checkpoints in the published layout: safe reading, conversion and lifting."""
 
 import hashlib
 import io
@@ -34,7 +34,7 @@ State = dict[str, Tensor]
 
 
 def official_state(frames: int, width: int = 8, depth: int = 2) -> State:
-    """Random tensors under the authors' names, in the sizes of FACTS: an independent statement."""
+    """Random tensors with the authors' names and sizes, stated independently of the code."""
     frame_width = J * width
     state: State = {
         "Spatial_pos_embed": torch.randn(1, J, width),
@@ -69,7 +69,7 @@ def norm(state: State, name: str, width: int) -> None:
 
 
 def paper(state: State, windows: Tensor) -> Tensor:
-    """PoseFormer as the paper states it, on the authors' tensors alone: (B, f, 17, 2) -> centre."""
+    """PoseFormer written from the paper, with the authors' tensors: (B, f, 17, 2) -> centre."""
     windows_count, frames = windows.shape[:2]
     x = apply(state, "Spatial_patch_to_embedding", windows.flatten(0, 1))
     x = transformer(state, "Spatial_blocks", x + state["Spatial_pos_embed"])
@@ -94,7 +94,7 @@ def transformer(state: State, stem: str, x: Tensor) -> Tensor:
 
 
 def attended(state: State, name: str, x: Tensor, heads: int = 8) -> Tensor:
-    """torch's own attention; queries, keys and values lie one after another in qkv."""
+    """torch's attention; qkv is the concatenation of queries, keys and values."""
     q, k, v = (
         part.unflatten(-1, (heads, -1)).transpose(1, 2)
         for part in apply(state, f"{name}.qkv", x).chunk(3, dim=-1)
@@ -116,7 +116,7 @@ def checkpoint_of(state: State, **fields: Any) -> dict[str, Any]:
     optimiser = {"state": {0: {"step": 3, "exp_avg": torch.zeros(2)}}, "param_groups": []}
     return {
         "epoch": 130,
-        "lr": np.float64(2e-4),  # what a schedule may leave there
+        "lr": np.float64(2e-4),  # as left by some schedules
         "random_state": np.random.RandomState(1234),
         "optimizer": optimiser,
         "model_pos": state,
@@ -136,7 +136,7 @@ def numpy_1(content: bytes) -> bytes:
 
 
 def numpy_2(content: bytes) -> bytes:
-    """A pickle as NumPy 2 spells it: numpy._core, and the generator's class for its name."""
+    """A pickle as written by NumPy 2: numpy._core, and the generator's class for its name."""
     content = content.replace(b"cnumpy.core.", b"cnumpy._core.")
     named, by_class = b"X\x07\x00\x00\x00MT19937", b"cnumpy.random._mt19937\nMT19937\n"
     return content.replace(named, by_class, 1)
@@ -145,7 +145,7 @@ def numpy_2(content: bytes) -> bytes:
 def write(
     path: Path, checkpoint: object, *, zipped: bool, spelled: Callable[[bytes], bytes]
 ) -> Path:
-    """torch.save in the new or the old format, its pickle spelled as wished."""
+    """torch.save in the new or the old format, with names as written by a NumPy version."""
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer, _use_new_zipfile_serialization=zipped)
     if not zipped:
@@ -184,7 +184,7 @@ def altered(path: Path, change: Callable[[State], object]) -> Path:
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 @pytest.mark.parametrize("spelled", [numpy_1, numpy_2])
 @pytest.mark.parametrize("name_as", [dict, on_gpus], ids=["plain", "module"])
-def test_every_format_gives_the_papers_answers(
+def test_checkpoint_of_any_format_equals_the_paper(
     tmp_path: Path,
     zipped: bool,
     spelled: Callable[[bytes], bytes],
@@ -198,14 +198,13 @@ def test_every_format_gives_the_papers_answers(
         torch.testing.assert_close(official_network(path)(windows).centre, paper(state, windows))
 
 
-def test_a_random_state_of_an_old_numpy(tmp_path: Path) -> None:
+def test_random_state_of_old_numpy_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "official.bin"
     torch.save(checkpoint_of(official_state(9), random_state=RandomStateBefore117()), path)
     assert official_network(path).shape.frames == 9
 
 
-def test_the_rewritten_pickles_are_what_they_claim(tmp_path: Path) -> None:
-    """Else the tests above would prove nothing."""
+def test_numpy_2_helper_rewrites_the_pickle(tmp_path: Path) -> None:
     content = checkpoint_of(official_state(9))
     path = write(tmp_path / "official.bin", content, zipped=True, spelled=numpy_2)
     with zipfile.ZipFile(path) as file:
@@ -215,13 +214,13 @@ def test_the_rewritten_pickles_are_what_they_claim(tmp_path: Path) -> None:
     assert b"numpy.core" not in spelled
 
 
-def test_an_imported_model_serves_as_any_other(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_imported_model_lifts_like_the_paper(tmp_path: Path, rng: np.random.Generator) -> None:
     frames = 27
     state = official_state(frames, depth=1)
     source, output = tmp_path / "official.bin", tmp_path / "weights" / "official.onnx"
     torch.save(checkpoint_of(on_gpus(state)), source)
-    asked = [str(source), "-o", str(output), "--frames", str(frames)]
-    assert commands.run("import-official", asked) == 0
+    arguments = [str(source), "-o", str(output), "--frames", str(frames)]
+    assert commands.run("import-official", arguments) == 0
     (entry,) = read_manifest(output.parent).values()
     assert hashlib.sha256(source.read_bytes()).hexdigest() in str(entry["origin"])
     lifter = Lifter.load(output)
@@ -232,15 +231,15 @@ def test_an_imported_model_serves_as_any_other(tmp_path: Path, rng: np.random.Ge
     size = (640, 480)
     xy = rng.uniform(0, 480, (frames + 5, J, 2)).astype(np.float32)
     sequence = KeypointSequence(xy, np.ones(xy.shape[:2], np.float32), size, 50.0, H36M17)
-    # the picture's width to -1..1, and both ends repeated (f - 1) / 2 times
-    seen = xy / 640 * 2 - np.array([1, 480 / 640], np.float32)
-    padded = np.pad(seen, [(frames // 2, frames // 2), (0, 0), (0, 0)], mode="edge")
+    # the image's width to -1..1, and both ends repeated (f - 1) / 2 times
+    scaled = xy / 640 * 2 - np.array([1, 480 / 640], np.float32)
+    padded = np.pad(scaled, [(frames // 2, frames // 2), (0, 0), (0, 0)], mode="edge")
     windows = torch.from_numpy(
         np.stack([padded[i : i + frames] for i in range(len(xy))]).astype(np.float32)
     )
     with torch.no_grad():
         expected = paper(state, windows)[:, 0].numpy()
-    expected -= expected[:, :1]  # relative to the pelvis, which the network only nears
+    expected -= expected[:, :1]  # the network's pelvis is only near 0
     np.testing.assert_allclose(lifter.lift(sequence).xyz, expected, atol=1e-5)
 
     with pytest.raises(InvalidInput, match="no dense readout"):
@@ -250,7 +249,7 @@ def test_an_imported_model_serves_as_any_other(tmp_path: Path, rng: np.random.Ge
 
 
 class Attack:
-    """What a malicious file does when it is read: here, leave a mark."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, mark: Path):
         self.mark = mark
@@ -261,26 +260,26 @@ class Attack:
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 @pytest.mark.parametrize("place", ["random_state", "model_pos"])
-def test_nothing_in_a_checkpoint_is_run(tmp_path: Path, zipped: bool, place: str) -> None:
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, zipped: bool, place: str) -> None:
     mark, path = tmp_path / "ran", tmp_path / "official.bin"
     content = checkpoint_of(official_state(9), **{place: Attack(mark)})
     write(path, content, zipped=zipped, spelled=numpy_1)
-    with pytest.raises(InvalidInput, match=r"refused, and nothing in it was run.*system"):
+    with pytest.raises(InvalidInput, match=r"rejected without running its code.*system"):
         official_network(path)
     assert not mark.exists()
 
 
-def test_nor_in_a_bare_pickle(tmp_path: Path) -> None:
+def test_code_in_a_bare_pickle_is_not_run(tmp_path: Path) -> None:
     mark, path = tmp_path / "ran", tmp_path / "official.bin"
     path.write_bytes(pickle.dumps(Attack(mark), protocol=2))
     with pytest.raises(InvalidInput, match=re.escape(str(path))):
         official_network(path)
     assert not mark.exists()
     pickle.loads(path.read_bytes())
-    assert mark.exists()  # so the attack would have worked
+    assert mark.exists()  # the attack works without protection
 
 
-def test_the_random_state_is_not_built(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_state_is_not_built(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def built(*_: object, **__: object) -> None:
         raise AssertionError("a NumPy object of the checkpoint was built")
 
@@ -297,7 +296,7 @@ def test_the_random_state_is_not_built(checkpoint: Path, monkeypatch: pytest.Mon
         (b"PK\x03\x04 and then nothing", "not a checkpoint"),
     ],
 )
-def test_what_is_no_checkpoint(tmp_path: Path, content: bytes, message: str) -> None:
+def test_unreadable_file_raises(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "official.bin"
     path.write_bytes(content)
     with pytest.raises(InvalidInput, match=message):
@@ -307,14 +306,14 @@ def test_what_is_no_checkpoint(tmp_path: Path, content: bytes, message: str) -> 
 @pytest.mark.parametrize(
     "content", [{"epoch": 1}, [1, 2], {"model_pos": {}}, {"model_pos": {"a": 1}}]
 )
-def test_other_things_that_torch_saves(tmp_path: Path, content: object) -> None:
+def test_other_torch_files_raise(tmp_path: Path, content: object) -> None:
     path = tmp_path / "official.bin"
     torch.save(content, path)
     with pytest.raises(InvalidInput, match=r"not a PoseFormer checkpoint.*model_pos"):
         official_network(path)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_file_raises(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be read"):
         official_network(tmp_path / "absent.bin")
 
@@ -325,36 +324,38 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         (lambda s: s.pop("blocks.1.attn.qkv.bias"), r"missing: blocks\.1\.attn\.qkv\.bias"),
         (lambda s: s.update(extra=torch.zeros(1)), "not of this network: extra"),
         (lambda s: s.update({"head.1.bias": torch.zeros(48)}), r"head\.1\.bias \(48,\).*\(51,\)"),
-        (lambda s: s.pop("Temporal_pos_embed"), "expected Temporal_pos_embed"),
+        (lambda s: s.pop("Temporal_pos_embed"), "Temporal_pos_embed is missing"),
         (lambda s: s["head.1.bias"].fill_(torch.nan), r"not finite: head\.1\.bias"),
         (
             lambda s: s.update({"Temporal_pos_embed": torch.zeros(1, 27, 136)}),
             r"weighted_mean\.weight \(1, 9, 1\), expected \(1, 27, 1\)",
         ),
-        (lambda s: s.update({"Temporal_pos_embed": torch.zeros(1, 8, 136)}), "frames is odd"),
-        (lambda s: s.update({"Temporal_pos_embed": torch.zeros(136)}), "expected 3 axes"),
+        (lambda s: s.update({"Temporal_pos_embed": torch.zeros(1, 8, 136)}), "must be odd"),
+        (lambda s: s.update({"Temporal_pos_embed": torch.zeros(136)}), "must have 3 axes"),
         (
             lambda s: s.update({"Spatial_patch_to_embedding.weight": torch.zeros(8, 3)}),
             "expected 2 channels",
         ),
     ],
 )
-def test_tensors_that_do_not_fit(
+def test_tensors_that_do_not_fit_raise(
     checkpoint: Path, change: Callable[[State], object], message: str
 ) -> None:
     with pytest.raises(ModelFileError, match=message):
         official_network(altered(checkpoint, change))
 
 
-def test_many_faults_are_named_in_short(checkpoint: Path) -> None:
+def test_message_about_many_faults_is_short(checkpoint: Path) -> None:
     path = altered(checkpoint, lambda state: [state.pop(k) for k in list(state) if "mlp.fc2" in k])
     with pytest.raises(ModelFileError, match="missing: .*fc2") as caught:
         official_network(path)
     assert len(str(caught.value)) < 500
 
 
-def test_a_checkpoint_of_another_f_leaves_no_file(checkpoint: Path, tmp_path: Path) -> None:
+def test_checkpoint_of_another_f_raises_and_writes_nothing(
+    checkpoint: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "official.onnx"
-    with pytest.raises(PoseError, match="expected 27, found 9"):
+    with pytest.raises(PoseError, match="expected a checkpoint of 27 frames, got 9"):
         import_official(checkpoint, output, version="1.0.0", frames=27)
     assert not output.exists()

@@ -1,8 +1,8 @@
-"""The int8 twin: only what should be is integers, it loads as any other, and it stays close."""
+"""int8 model files: which operators are quantised, and accuracy and speed against float32."""
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,43 +10,28 @@ import onnx
 import pytest
 import torch
 
-from model import InvalidInput, Lifter, LiftOptions, ModelFileError, ModelInfo
+from model import InvalidInput, Lifter, LiftOptions, ModelFileError
 from model.runtime.precision import unfold_halves
 from model.training import commands
 from model.training.commands import export as export_command
-from model.training.evaluation.errors import clips
-from model.training.export.onnx_file import export
-from model.training.export.quantise import Quantised, int8_path, quantise
-from model.training.networks.poseformer import NetworkShape, PoseFormer
+from model.training.evaluation.errors import simulated_clips
+from model.training.export.int8 import Quantised, int8_path, quantise
+from model.training.networks.poseformer import PoseFormer
 from model.training.recordings import load_recordings
-from model.training.simulation.simulate import Simulation
+from model.training.simulation.windows import Simulation
+from networks import SMALL, exported, model_info
 
 J = 17
-SHAPE = NetworkShape(
-    frames=9, channels=6, joint_width=8, spatial_depth=1, temporal_depth=2, heads=2, drop_path=0.0
-)
-INFO = ModelInfo(
-    name="tiny",
-    version="1.2.3",
-    frames=9,
-    channels=6,
-    normalisation="person",
-    readouts=("centre", "dense"),
-    height_m=1.7,
-    fps=(24.0, 60.0),
-    licence="Apache-2.0",
-    training_commit="abc",
-    metrics={"mpjpe": 60.0},
-    shape=asdict(SHAPE),
-)
-# qkv, proj and the two of the MLP in each of the two temporal blocks, but for the first qkv, which
-# is found once for each frame
+SHAPE = replace(SMALL, temporal_depth=2, drop_path=0.0)
+INFO = model_info(SHAPE, name="tiny")
+# qkv, proj and the two of the MLP in each of two temporal blocks, except the first qkv, which is
+# computed once per frame
 PRODUCTS = 7
 
 
 @pytest.fixture(scope="module")
 def float32(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny network with lively weights, stored as float16 as the shipped files are."""
+    """Random weights of trained size, stored as float16 like the shipped files."""
     torch.manual_seed(0)
     network = PoseFormer(SHAPE)
     for name, parameter in network.named_parameters():
@@ -57,8 +42,7 @@ def float32(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.no_grad():
         network.head.weight.mul_(0.2)  # poses of a person's size
     path = tmp_path_factory.mktemp("weights") / "tiny.onnx"
-    export(network, INFO, path)
-    return path
+    return Path(shutil.copy(exported(network, INFO), path))
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +56,7 @@ def windows(count: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(count, 9, J, 6)).astype(np.float32)
 
 
-def test_it_says_what_it_is(float32: Path, int8: Path) -> None:
+def test_metadata_state_int8_and_keep_the_rest(float32: Path, int8: Path) -> None:
     info = Lifter.load(int8).info
     assert int8.name == "tiny-int8.onnx"
     assert (info.name, info.precision, info.metrics) == ("tiny-int8", "int8", {})
@@ -82,7 +66,7 @@ def test_it_says_what_it_is(float32: Path, int8: Path) -> None:
     assert all(getattr(info, field) == getattr(before, field) for field in kept)
 
 
-def test_only_the_temporal_products_with_weights_are_integers(int8: Path) -> None:
+def test_only_temporal_products_with_weights_are_quantised(int8: Path) -> None:
     model = onnx.load(int8)
     unfold_halves(model)
     types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
@@ -90,62 +74,61 @@ def test_only_the_temporal_products_with_weights_are_integers(int8: Path) -> Non
     assert len(integer) == PRODUCTS
     assert all(types[node.input[1]] == onnx.TensorProto.INT8 for node in integer)
     assert all(node.name.startswith("temporal/") for node in integer)
-    left = [n for n in model.graph.node if n.op_type == "MatMul" and n.input[1] in types]
-    spatial = [node for node in left if node.name.startswith("spatial/")]
+    products = [n for n in model.graph.node if n.op_type == "MatMul" and n.input[1] in types]
+    spatial = [node for node in products if node.name.startswith("spatial/")]
     assert len(spatial) == 1 + 4  # the embedding, and one block
-    factors = {node.input[1] for node in left if not node.name.startswith("spatial/")}
-    sizes = [list(t.dims) for t in model.graph.initializer if t.name in factors]
+    matrices = {node.input[1] for node in products if not node.name.startswith("spatial/")}
+    sizes = [list(t.dims) for t in model.graph.initializer if t.name in matrices]
     assert sorted(sizes) == [[J * 8, J * 3], [J * 8, 3 * J * 8]]  # the head, the frames' shares
 
 
-def test_of_a_file_that_is_not_arranged_all_products(tmp_path: Path) -> None:
-    path = tmp_path / "plain.onnx"
-    export(PoseFormer(SHAPE), INFO, path, arranged=False)
-    quantise(path, int8_path(path))
-    nodes = onnx.load(int8_path(path)).graph.node
+def test_all_temporal_products_of_a_plain_file_are_quantised(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = tmp_path / "plain-int8.onnx"
+    quantise(exported(PoseFormer(SHAPE), INFO, arranged=False), path)
+    nodes = onnx.load(path).graph.node
     assert sum(node.op_type == "MatMulInteger" for node in nodes) == 8
 
 
-def test_every_operator_is_a_standard_one(int8: Path) -> None:
+def test_operators_are_standard(int8: Path) -> None:
     assert {opset.domain for opset in onnx.load(int8).opset_import} == {""}
 
 
-def test_one_scale_for_each_column(int8: Path) -> None:
-    """Each column of the int8 weights reaches the end of its range: its scale is its own."""
+def test_each_column_has_its_own_scale(int8: Path) -> None:
+    """Each column of the int8 weights reaches the end of its range."""
     for tensor in onnx.load(int8).graph.initializer:
         values = onnx.numpy_helper.to_array(tensor)
         if tensor.data_type == onnx.TensorProto.INT8 and values.ndim == 2:
             assert (np.abs(values.astype(int)).max(axis=0) >= 127).all()
 
 
-def test_it_is_smaller_and_close_to_float32(float32: Path, int8: Path) -> None:
-    """Within 5 % of the poses' own spread with these random weights; in trained ones it is about
-    1 mm (docs/training.md)."""
+def test_int8_is_smaller_and_close_to_float32(float32: Path, int8: Path) -> None:
+    """Within 5 % of the poses' spread with random weights; about 1 mm with trained ones."""
     assert int8.stat().st_size < float32.stat().st_size
-    exact, found = (Lifter.load(path).run(windows(16)) for path in (float32, int8))
-    for one, other in zip(exact, found, strict=True):
-        assert one is not None
-        assert other is not None
-        spread = np.linalg.norm(one - one.mean(axis=(0, 1)), axis=-1).mean()
-        error = np.linalg.norm(other - one, axis=-1).mean()
+    exact, quantised = (Lifter.load(path).run(windows(16)) for path in (float32, int8))
+    for expected, actual in zip(exact, quantised, strict=True):
+        assert expected is not None
+        assert actual is not None
+        spread = np.linalg.norm(expected - expected.mean(axis=(0, 1)), axis=-1).mean()
+        error = np.linalg.norm(actual - expected, axis=-1).mean()
         assert 0 < error < 0.05 * spread
 
 
-def test_the_spatial_half_is_untouched(float32: Path, int8: Path) -> None:
+def test_spatial_half_is_unchanged(float32: Path, int8: Path) -> None:
     inputs = windows(2).reshape(-1, J, 6)
     before, after = (Lifter.load(path).encode(inputs) for path in (float32, int8))
     np.testing.assert_allclose(after, before, atol=1e-6)
 
 
-def test_it_serves_as_any_other(int8: Path, float32: Path, recordings_file: Path) -> None:
+def test_int8_file_lifts_with_all_options(int8: Path, float32: Path, recordings_file: Path) -> None:
     lifters = [Lifter.load(path) for path in (float32, int8)]
-    clip = next(clips(load_recordings([recordings_file]), Simulation()))
+    clip = next(simulated_clips(load_recordings([recordings_file]), Simulation()))
     for options in (LiftOptions(), LiftOptions(readout="dense", flip=True, height_m=1.8)):
-        exact, found = (lifter.lift(clip.keypoints, options).xyz for lifter in lifters)
-        assert np.linalg.norm(found - exact, axis=-1).mean() < 0.05
+        exact, quantised = (lifter.lift(clip.keypoints, options).xyz for lifter in lifters)
+        assert np.linalg.norm(quantised - exact, axis=-1).mean() < 0.05
 
 
-def test_its_speed_and_its_errors_are_told(float32: Path, tmp_path: Path) -> None:
+def test_speed_and_errors_are_reported(float32: Path, tmp_path: Path) -> None:
     measured: list[Path] = []
 
     def measure(path: Path) -> dict[str, float]:
@@ -154,18 +137,18 @@ def test_its_speed_and_its_errors_are_told(float32: Path, tmp_path: Path) -> Non
         return {"mpjpe": 61.5}
 
     target = tmp_path / "other-int8.onnx"
-    found = quantise(float32, target, measure)
+    result = quantise(float32, target, measure)
     assert len(measured) == 1
-    assert found.float32_ms > 0
-    assert found.int8_ms > 0
-    assert Lifter.load(target).info == found.info
-    assert dict(found.info.metrics) == {"mpjpe": 61.5}
-    told = Quantised(found.info, 10.0, 4.0).told({"mpjpe": 60.0, "pck": 1.0})
-    assert told.splitlines()[0].startswith("2.5 times as fast")
-    assert told.splitlines()[1:] == ["mpjpe: 60.0 -> 61.5 (+1.5)"]
+    assert result.float32_ms > 0
+    assert result.int8_ms > 0
+    assert Lifter.load(target).info == result.info
+    assert dict(result.info.metrics) == {"mpjpe": 61.5}
+    summary = Quantised(result.info, 10.0, 4.0).summary({"mpjpe": 60.0, "pck": 1.0})
+    assert summary.splitlines()[0].startswith("2.5 times as fast")
+    assert summary.splitlines()[1:] == ["mpjpe: 60.0 -> 61.5 (+1.5)"]
 
 
-def test_a_file_that_fails_is_not_left_behind(float32: Path, tmp_path: Path) -> None:
+def test_no_file_is_left_after_an_error(float32: Path, tmp_path: Path) -> None:
     def broken(path: Path) -> dict[str, float]:
         raise InvalidInput("no such recordings")
 
@@ -174,18 +157,18 @@ def test_a_file_that_fails_is_not_left_behind(float32: Path, tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
-def test_int8_is_not_quantised_again(int8: Path, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="int8 already"):
+def test_int8_file_cannot_be_quantised(int8: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="already int8"):
         quantise(int8, tmp_path / "twice.onnx")
 
 
-def test_what_is_no_model_file(tmp_path: Path) -> None:
+def test_file_that_is_not_onnx_raises(tmp_path: Path) -> None:
     (tmp_path / "no.onnx").write_bytes(b"nothing of the kind")
     with pytest.raises(ModelFileError, match="expected an ONNX file"):
         quantise(tmp_path / "no.onnx", tmp_path / "no-int8.onnx")
 
 
-def test_export_writes_both_files_and_enters_both(
+def test_export_writes_and_lists_both_files(
     tmp_path: Path,
     float32: Path,
     capsys: pytest.CaptureFixture[str],
@@ -194,7 +177,7 @@ def test_export_writes_both_files_and_enters_both(
     checkpoint, output = tmp_path / "run.pt", tmp_path / "weights" / "tiny.onnx"
     state = PoseFormer(SHAPE).state_dict()
     torch.save({"shape": asdict(SHAPE), "averaged": state}, checkpoint)
-    # the slow step, tested elsewhere
+    # the slow step, which other tests cover
     monkeypatch.setattr(export_command, "export", lambda *call, **_: shutil.copy(float32, call[2]))
     arguments = [str(checkpoint), "-o", str(output), "--version", "1.0.0", "--int8"]
     assert commands.run("export", arguments) == 0
@@ -204,4 +187,4 @@ def test_export_writes_both_files_and_enters_both(
         assert Lifter.load(output.with_name(f"{name}.onnx")).name == name
     printed = capsys.readouterr().out
     assert "times as fast as float32" in printed
-    assert "name recordings with --validation" in printed
+    assert "use --validation RECORDINGS" in printed
