@@ -1,1 +1,1 @@
-"""A calibrated confidence for each joint, fitted and judged."""
+"""Calibrated confidence per joint: fitted, and evaluated on people it was not fitted to."""

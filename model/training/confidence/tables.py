@@ -1,35 +1,37 @@
-"""A judgement as Markdown, for the terminal and docs/confidence.md."""
+"""Reliability as Markdown tables."""
 
 from collections.abc import Mapping
 
-from model.training.confidence.judge import Judgement, Part
+from model.training.confidence.reliability import Group, Reliability
 
 
-def judgement_tables(judgement: Judgement) -> str:
-    within = f"truly within {judgement.within_mm:g} mm"
+def reliability_tables(reliability: Reliability) -> str:
+    within = f"within {reliability.within_mm:g} mm"
     lines = [
         "| | confidence | the detector's score |",
         "|---|---|---|",
-        f"| AUROC of errors over 150 mm | {judgement.auroc:.3f} | {judgement.score_auroc:.3f} |",
-        f"| rank correlation with the error | {judgement.rank:.2f} | {judgement.score_rank:.2f} |",
-        f"| mean distance from the truth (ECE) | {judgement.calibration:.3f} | |",
+        "| AUROC of errors over 150 mm | "
+        f"{reliability.auroc:.3f} | {reliability.score_auroc:.3f} |",
+        "| rank correlation with the error | "
+        f"{reliability.rank:.2f} | {reliability.score_rank:.2f} |",
+        f"| expected calibration error (ECE) | {reliability.calibration:.3f} | |",
         "",
         f"| confidence | {within} | mean error, mm | share of all joints |",
         "|---|---|---|---|",
     ]
-    for one in judgement.bins:
+    for row in reliability.bins:
         lines.append(
-            f"| {one.confidence:.2f} | {one.within:.2f} | {one.error_mm:.0f} | {one.share:.1%} |"
+            f"| {row.confidence:.2f} | {row.within:.2f} | {row.error_mm:.0f} | {row.share:.1%} |"
         )
-    lines += ["", *_parts("joint", judgement.kinds, within)]
-    lines += ["", *_parts("person", judgement.people, within)]
+    lines += ["", *_group_table("joint", reliability.kinds, within)]
+    lines += ["", *_group_table("person", reliability.people, within)]
     return "\n".join(lines)
 
 
-def _parts(what: str, parts: Mapping[str, Part], within: str) -> list[str]:
+def _group_table(title: str, groups: Mapping[str, Group], within: str) -> list[str]:
     rows = [
-        f"| {name} | {part.within:.2f} | {part.confidence:.2f} | {part.auroc:.2f} |"
-        for name, part in parts.items()
+        f"| {name} | {group.within:.2f} | {group.confidence:.2f} | {group.auroc:.2f} |"
+        for name, group in groups.items()
     ]
-    header = f"| {what} | {within} | mean confidence | AUROC |"
+    header = f"| {title} | {within} | mean confidence | AUROC |"
     return [header, "|---|---|---|---|", *rows]

@@ -1,1 +1,1 @@
-"""What a detector really does, measured on clips, for training to simulate."""
+"""Detection noise of real detectors, measured on videos, for training to simulate."""

@@ -1,8 +1,8 @@
-"""What a detector's score is worth: a monotone table from the score to the error that goes with it.
+"""A monotone table from a detector's score to the error that goes with it.
 
-A score is no probability, and differs between detectors. Through its table it becomes a
-reliability that means the same for all: the detector's smallest error over the error at this score,
-so 1 is as exact as that detector gets and 0.5 is twice as far off.
+A score is not a probability and differs between detectors. The table maps it to a reliability that
+is comparable: the detector's smallest error divided by the error at this score, so 1 is the
+detector's best accuracy and 0.5 is twice that error.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from model.training.noise.tracks import Float64
 
 BINS = 16
 MIN_IN_BIN = 40
-"""Errors that a spread needs to be known to about a tenth."""
+"""Errors needed to estimate a spread to about 10 %."""
 
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """scores (K,) rising within 0..1; times (K,) falling to 1: the error there, in those of the
-    best score. Raises InvalidInput where it is not so."""
+    """scores (K,) increasing within 0..1; times (K,) decreasing to 1: the error relative to that of
+    the best score. Raises InvalidInput."""
 
     scores: tuple[float, ...]
     times: tuple[float, ...]
@@ -31,24 +31,26 @@ class ScoreTable:
     def __post_init__(self) -> None:
         rising = (np.diff(self.scores) > 0).all() and (np.diff(self.times) < 0).all()
         if not (self.scores and len(self.scores) == len(self.times) and rising):
-            raise InvalidInput("a score table needs rising scores and as many falling errors")
+            raise InvalidInput(
+                "a score table needs increasing scores and the same number of decreasing errors"
+            )
         if not (self.scores[0] >= 0 and self.scores[-1] <= 1 and self.times[-1] == 1):
-            raise InvalidInput("a score table lies within 0..1 and ends at once the least error")
+            raise InvalidInput("scores of a table must be in 0..1 and its last error must be 1")
 
     def error(self, score: Float64) -> Float64:
-        """The error that goes with scores (...), in those of the best score."""
+        """Scores (...) -> errors relative to that of the best score."""
         return np.interp(score, self.scores, self.times)
 
     def reliability(self, score: Float64) -> Float64:
-        """Scores (...) -> 0..1 by 1 / error; never falling, and 0 for 0, which is not seen."""
+        """Scores (...) -> 1 / error, 0..1; 0 for score 0 (not seen)."""
         return np.where(score > 0, 1 / self.error(score), 0.0)
 
 
 def fit_score_table(score: Float64, error: Float64) -> ScoreTable:
-    """Scores (N,) and signed errors (N,) in any one unit -> the falling table nearest to them.
+    """Fit a table to scores (N,) and signed errors (N,) of any unit.
 
-    Bins of equal count, the robust spread of each, and isotonic regression over the bins.
-    Raises InvalidInput of too few errors.
+    Isotonic regression over the robust spreads of bins of equal count. Raises InvalidInput for too
+    few errors.
     """
     if len(score) < 2 * MIN_IN_BIN:
         raise InvalidInput(f"a score table needs {2 * MIN_IN_BIN} errors, got {len(score)}")
@@ -62,7 +64,7 @@ def fit_score_table(score: Float64, error: Float64) -> ScoreTable:
 
 
 def _table(spreads: Float64, middles: Float64, blocks: Float64) -> ScoreTable:
-    """One knot a block of equal spreads; blocks of equal scores become one, too."""
+    """One knot per block of equal spreads; blocks of equal scores are merged."""
     knots: dict[float, float] = {}
     for start, end in pairwise(blocks):
         middle = round(float(middles[start:end].mean()), 6)

@@ -1,4 +1,4 @@
-"""Left/right swaps in a track of a real detector; model.tracking.swaps finds them."""
+"""Left/right swaps in a track, found by model.tracking.swaps."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,8 +16,8 @@ _LIMBS = 2
 
 
 @dataclass(frozen=True)
-class Spell:
-    """Frames start..start + length of a track in which legs, arms or all are swapped."""
+class SwapInterval:
+    """Rows start..start + length - 1 of a track, in which legs, arms or all are swapped."""
 
     kind: str
     start: int
@@ -35,17 +35,17 @@ def swap_path(track: Track) -> NDArray[np.bool_]:
 
 
 def unswapped(track: Track, swapped: NDArray[np.bool_]) -> tuple[Float64, Float64]:
-    """xy (T, 17, 2) and score (T, 17) with the swapped limbs exchanged back."""
+    """xy (T, 17, 2) and score (T, 17) with swaps repaired."""
     return swap_sides(track.xy, swapped, COCO17), swap_sides(track.score, swapped, COCO17)
 
 
-def spells(swapped: NDArray[np.bool_]) -> list[Spell]:
-    """Runs of one and the same swap in (T, 2)."""
+def swap_intervals(swapped: NDArray[np.bool_]) -> list[SwapInterval]:
+    """Runs of the same kind of swap in (T, 2)."""
     code = swapped @ np.array([1, 2])
     edges = np.flatnonzero(np.diff(code, prepend=0, append=0))
     kinds = ("", "legs", "arms", "all")
     return [
-        Spell(kinds[code[start]], int(start), int(end - start))
+        SwapInterval(kinds[code[start]], int(start), int(end - start))
         for start, end in pairwise(edges)
         if code[start]
     ]

@@ -1,4 +1,4 @@
-"""A clip -> what a detector says of each person in it, frame by frame: what the noise fit reads."""
+"""A video -> the detections of each person, frame by frame, for the noise fit."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -26,10 +26,10 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Track:
-    """One person of one clip, as the detector gave them.
+    """The detections of one person in one video.
 
-    frames (T,) counted in the clip, rising; xy (T, 17, 2) px and score (T, 17), COCO-17; image_size
-    (width, height) px. Raises InvalidInput.
+    frames (T,) are frame numbers, increasing; xy (T, 17, 2) px and score (T, 17), COCO-17;
+    image_size (width, height) px. Raises InvalidInput.
     """
 
     clip: str
@@ -44,7 +44,7 @@ class Track:
         expected = (len(self.frames), len(COCO17.joints))
         if self.xy.shape != (*expected, 2) or self.score.shape != expected:
             raise InvalidInput(
-                f"{self.clip}: a track of {len(self.frames)} frames has xy {(*expected, 2)} and "
+                f"{self.clip}: a track of {len(self.frames)} frames needs xy {(*expected, 2)} and "
                 f"score {expected}, got {self.xy.shape} and {self.score.shape}"
             )
         if not (np.isfinite(self.xy).all() and np.isfinite(self.score).all()):
@@ -52,57 +52,57 @@ class Track:
 
     @cached_property
     def height_px(self) -> Float64:
-        """Longer side of the box around the joints (T,), the median over about a second: the
-        measure that the simulated noise is relative to."""
+        """Longer side of the box around the joints (T,), running median over about a second: the
+        unit of the simulated noise."""
         sides = (self.xy.max(axis=1) - self.xy.min(axis=1)).max(axis=-1)
         height: Float64 = median_filter(sides, size=2 * round(self.fps / 2) + 1, mode="nearest")
         return np.maximum(height, 1.0)
 
     @cached_property
     def runs(self) -> list[slice]:
-        """Rows whose frames follow each other."""
+        """Runs of consecutive frames, as slices of rows."""
         starts = [0, *(np.flatnonzero(np.diff(self.frames) != 1) + 1), len(self.frames)]
         return [slice(int(a), int(b)) for a, b in pairwise(starts)]
 
 
 @dataclass(frozen=True)
-class Sightings:
-    """detector (name, version) and the people that it saw in a clip."""
+class DetectedClip:
+    """detector (name, version) and the people it detected in a video."""
 
     detector: tuple[str, str]
     tracks: list[Track]
 
 
-def watch(clip: Path, detector: str) -> Sightings:
-    """Detect and follow the people of a clip.
+def detect_clip(clip: Path, detector: str) -> DetectedClip:
+    """Detect and track the people of a video.
 
-    Raises InvalidInput where nobody is in it, and what open_video and open_detector raise.
+    Raises InvalidInput if there are none, and the errors of open_video and open_detector.
     """
     with open_video(clip) as video, closing(open_detector(detector, MAX_PEOPLE)) as opened:
-        found = [opened.detect(frame.image, frame.time_s) for frame in video.frames()]
+        detections = [opened.detect(frame.image, frame.time_s) for frame in video.frames()]
         info = video.read_info
-        said, skeleton = (opened.name, opened.version), opened.skeleton
+        name, skeleton = (opened.name, opened.version), opened.skeleton
     size = (info.width, info.height)
-    return Sightings(said, follow(clip.stem, found, skeleton, info.fps, size))
+    return DetectedClip(name, track_people(clip.stem, detections, skeleton, info.fps, size))
 
 
-def follow(
+def track_people(
     clip: str,
-    found: Sequence[Sequence[Person]],
+    detections: Sequence[Sequence[Person]],
     skeleton: Skeleton,
     fps: float,
     image_size: tuple[int, int],
 ) -> list[Track]:
-    """The people of each frame -> one Track each. Raises InvalidInput where nobody stays."""
-    seen: dict[int, dict[int, Person]] = {}
+    """The people of each frame -> one Track each. Raises InvalidInput if there are none."""
+    tracks: dict[int, dict[int, Person]] = {}
     tracker = Tracker(fps, MAX_PEOPLE)
-    for frame, people in enumerate(found):
+    for frame, people in enumerate(detections):
         for id, person in tracker.update(people):
-            seen.setdefault(id, {})[frame] = person
+            tracks.setdefault(id, {})[frame] = person
         for earlier in tracker.recovered:
-            seen.setdefault(earlier.id, {})[earlier.frame] = earlier.person
-    if not seen:
-        raise InvalidInput(f"{clip}: nobody is seen in its {len(found)} frames")
+            tracks.setdefault(earlier.id, {})[earlier.frame] = earlier.person
+    if not tracks:
+        raise InvalidInput(f"{clip}: nobody was found in its {len(detections)} frames")
     joints = [skeleton.index(name) for name in COCO17.joints]
     return [
         Track(
@@ -114,5 +114,5 @@ def follow(
             xy=np.array([people[f].xy[joints] for f in sorted(people)], np.float64),
             score=np.array([people[f].score[joints] for f in sorted(people)], np.float64),
         )
-        for id, people in sorted(seen.items())
+        for id, people in sorted(tracks.items())
     ]
