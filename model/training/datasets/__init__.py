@@ -1,1 +1,1 @@
-"""What people hold -> what training reads: original motion capture, published data sets."""
+"""Motion capture files and published data sets -> recordings and videos to train on."""

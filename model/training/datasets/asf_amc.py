@@ -1,9 +1,9 @@
-"""Acclaim's ASF (a body) and AMC (its motion), as CMU's motion capture comes.
+"""Acclaim's ASF (skeleton) and AMC (motion) files, as used by CMU.
 
 The format: J. Lander, "Working with Motion Capture File Formats", Game Developer, January 1998. A
-bone turns about its own axes, which stand in the file as fixed angles of the world:
-turn = C M C^-1, where C are the axes and M the angles of the frame. No library kept up to date
-reads these files; this is as much of the format as CMU uses.
+bone rotates about its own axes, which the file gives as constant world angles: rotation =
+C M C^-1, where C are the axes and M the angles of the frame. No maintained library reads these
+files; only the part of the format that CMU uses is implemented.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ _ROOT = ["TX", "TY", "TZ", "RX", "RY", "RZ"]
 
 @dataclass(frozen=True)
 class Bone:
-    """offset (3,) from its start to its end with all angles 0, in the file's units; the axes it
-    turns about; and the angles that move, among rx, ry, rz."""
+    """offset (3,) from start to end at angle 0, in the file's units; rotation axes; and the angles
+    that are animated, of rx, ry, rz."""
 
     offset: Floats
     axes: Rotation
@@ -35,8 +35,8 @@ class Bone:
 
 @dataclass(frozen=True)
 class Body:
-    """A person's bones, who hangs on whom (parents first, "root" the first of all), and metres
-    per unit of length."""
+    """A person's bones, the parent of each (parents first; the first is "root"), and metres per
+    unit of length."""
 
     bones: dict[str, Bone]
     parents: dict[str, str]
@@ -44,23 +44,23 @@ class Body:
 
 
 def read_asf(path: Path) -> Body:
-    """Raises InvalidInput that names the file and the fault."""
+    """Raises InvalidInput naming the file and the fault."""
     sections = _sections(path)
     try:
         units = {words[0]: words[1] for words in sections["units"]}
         if units["angle"] != "deg":
-            raise ValueError(f"angles are in deg, got {units['angle']}")
+            raise ValueError(f"angles must be in deg, got {units['angle']}")
         _check_root({words[0]: words[1:] for words in sections["root"]})
         bones = dict(_bone(lines) for lines in _blocks(sections["bonedata"]))
         parents = _parents(sections["hierarchy"], bones)
         return Body(bones, parents, INCH_M / float(units["length"]))
     except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
-        raise InvalidInput(f"{path}: not a readable ASF file ({_said(error)})") from error
+        raise InvalidInput(f"{path}: not a readable ASF file ({_message(error)})") from error
 
 
 def read_amc(path: Path, body: Body) -> dict[str, Floats]:
-    """Per bone its moving angles (T, n) in degrees, and "root" (T, 6): position in the file's
-    units, then angles. Raises InvalidInput that names the file and the fault."""
+    """Bone -> animated angles (T, n) in degrees, and "root" (T, 6): position in the file's units,
+    then angles. Raises InvalidInput naming the file and the fault."""
     expected = {name: len(bone.moving) for name, bone in body.bones.items() if bone.moving}
     rows: dict[str, list[list[float]]] = {name: [] for name in ("root", *expected)}
     frames = 0
@@ -74,17 +74,17 @@ def read_amc(path: Path, body: Body) -> dict[str, Floats]:
             else:
                 rows[words[0]].append([float(word) for word in words[1:]])
         if not frames:
-            raise ValueError("it holds no frames")
+            raise ValueError("there are no frames")
         return {
             name: _channel(name, values, frames, expected.get(name, len(_ROOT)))
             for name, values in rows.items()
         }
     except (OSError, KeyError, ValueError) as error:
-        raise InvalidInput(f"{path}: not a readable AMC file ({_said(error)})") from error
+        raise InvalidInput(f"{path}: not a readable AMC file ({_message(error)})") from error
 
 
 def bone_ends(body: Body, channels: dict[str, Floats]) -> dict[str, Floats]:
-    """Where each bone ends, and "root": (T, 3) m, Y up."""
+    """Positions of the end of each bone, and of "root": (T, 3) m, Y up."""
     root = channels["root"]
     ends = {"root": root[:, :3]}
     turns = {"root": Rotation.from_euler("xyz", root[:, 3:], degrees=True)}
@@ -100,7 +100,7 @@ def bone_ends(body: Body, channels: dict[str, Floats]) -> dict[str, Floats]:
 
 
 def _sections(path: Path) -> dict[str, list[list[str]]]:
-    """The words of each line, by the `:keyword` they stand under."""
+    """`:keyword` -> the words of each line below it."""
     try:
         text = path.read_text(encoding="latin-1")
     except OSError as error:
@@ -119,7 +119,7 @@ def _sections(path: Path) -> dict[str, list[list[str]]]:
 
 
 def _blocks(lines: list[list[str]]) -> list[dict[str, list[str]]]:
-    """The lines between each `begin` and `end`, by their first word."""
+    """For each `begin` .. `end` block: first word of a line -> the other words."""
     blocks: list[dict[str, list[str]]] = []
     for words in lines:
         if words[0] == "begin":
@@ -132,13 +132,13 @@ def _blocks(lines: list[list[str]]) -> list[dict[str, list[str]]]:
 def _bone(block: dict[str, list[str]]) -> tuple[str, Bone]:
     name, axis = block["name"][0], block["axis"]
     if axis[3:] != ["XYZ"]:
-        raise ValueError(f"bone {name}: axes in the order XYZ are read, got {axis[3:]}")
+        raise ValueError(f"bone {name}: axes must be in the order XYZ, got {axis[3:]}")
     moving = tuple(word.lower() for word in block.get("dof", []))
     if not set(moving) <= set(_AXES):
-        raise ValueError(f"bone {name}: bones that turn are read, got dof {' '.join(moving)}")
+        raise ValueError(f"bone {name}: dof must be rotations, got {' '.join(moving)}")
     offset = np.array(block["direction"], float) * float(block["length"][0])
     if offset.shape != (3,):
-        raise ValueError(f"bone {name}: a direction has 3 numbers, got {len(offset)}")
+        raise ValueError(f"bone {name}: direction must have 3 numbers, got {len(offset)}")
     axes = Rotation.from_euler("xyz", [float(angle) for angle in axis[:3]], degrees=True)
     return name, Bone(offset, axes, moving)
 
@@ -149,10 +149,10 @@ def _parents(lines: list[list[str]], bones: dict[str, Bone]) -> dict[str, str]:
         if parent in ("begin", "end"):
             continue
         if parent != "root" and parent not in parents:
-            raise ValueError(f"bone {parent} hangs on nothing")
+            raise ValueError(f"bone {parent} has no parent")
         for child in children:
             if child not in bones:
-                raise ValueError(f"bone {child} is not described")
+                raise ValueError(f"bone {child} is not defined")
             parents[child] = parent
     return parents
 
@@ -160,23 +160,23 @@ def _parents(lines: list[list[str]], bones: dict[str, Bone]) -> dict[str, str]:
 def _check_root(root: dict[str, list[str]]) -> None:
     order, axis = root["order"], root["axis"]
     if [word.upper() for word in order] != _ROOT or axis != ["XYZ"]:
-        raise ValueError(f"a root of {' '.join(_ROOT)}, XYZ is read, got {order}, {axis}")
+        raise ValueError(f"the root must have {' '.join(_ROOT)}, XYZ, got {order}, {axis}")
     if any(float(value) for value in root["position"] + root["orientation"]):
-        raise ValueError("a root at the origin is read")
+        raise ValueError("the root must be at the origin")
 
 
 def _channel(name: str, rows: list[list[float]], frames: int, width: int) -> Floats:
     if len(rows) != frames:
-        raise ValueError(f"{name} has {len(rows)} of {frames} frames: the file is cut short")
+        raise ValueError(f"{name} has {len(rows)} of {frames} frames: the file is truncated")
     wrong = {len(row) for row in rows} - {width}
     if wrong:
-        raise ValueError(f"{name} has {width} numbers a frame, got {wrong.pop()}")
+        raise ValueError(f"{name} must have {width} numbers per frame, got {wrong.pop()}")
     values = np.array(rows, np.float64)
     if not np.isfinite(values).all():
         frame = int(np.argwhere(~np.isfinite(values))[0, 0]) + 1
-        raise ValueError(f"{name} of frame {frame} is {rows[frame - 1]}, not numbers")
+        raise ValueError(f"{name} of frame {frame} must be finite, got {rows[frame - 1]}")
     return values
 
 
-def _said(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return f"{error} is missing or unknown" if isinstance(error, KeyError) else str(error)

@@ -1,8 +1,8 @@
-"""CMU motion capture as the common "MotionBuilder-friendly" BVH conversion, repaired.
+"""CMU motion capture in the "MotionBuilder-friendly" BVH conversion, repaired.
 
-That conversion moves the thorax bone and the second half of the forearm to length 0 and puts a
-T-pose before the first frame; its rotations are right. pybvh reads the file; here the missing
-bones are put back.
+That conversion sets the thorax bone and the second half of the forearm to length 0 and adds a
+T-pose before the first frame; its rotations are correct. pybvh reads the file; the missing bones
+are restored here.
 """
 
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ _REST_SHARE = 0.75
 
 @dataclass(frozen=True)
 class BvhMotion:
-    """Where each joint is, (T, 3) m with Y up, and each chain's end as EndSite and the name of the
-    last joint; frames a second; and whether bones had to be put back."""
+    """points: joint -> (T, 3) m, Y up; the end of a chain is EndSite and the last joint's name.
+    repaired: whether bones were restored."""
 
     points: dict[str, Floats]
     fps: float
@@ -42,14 +42,14 @@ class BvhMotion:
 
 
 def read_bvh(path: Path) -> BvhMotion:
-    """Raises InvalidInput that names the file and the fault."""
+    """Raises InvalidInput naming the file and the fault."""
     try:
         bvh = read_bvh_file(path, world_up="+y")
     except (OSError, ValueError, IndexError) as error:
         raise InvalidInput(f"{path}: not a readable BVH file ({error})") from error
     names = [node.name for node in bvh.nodes]
     topology = bvh.fk_topology
-    offsets = put_back(names, topology.offsets)
+    offsets = restore_bones(names, topology.offsets)
     repaired = not np.array_equal(offsets, topology.offsets)
     topology = FkTopology(offsets, topology.parent_idx, topology.joint_idx, topology.euler_orders)
     first = 1 if _starts_at_rest(bvh) else 0
@@ -60,12 +60,12 @@ def read_bvh(path: Path) -> BvhMotion:
     return BvhMotion(by_name, 1 / bvh.frame_time, repaired)
 
 
-def put_back(names: list[str], offsets: Floats) -> Floats:
+def restore_bones(names: list[str], offsets: Floats) -> Floats:
     """The offsets (N, 3) with the bones of length 0 restored.
 
-    CMU's wrist bone is half as long as its radius. Its thorax bone goes on as the two bones of the
-    back below it bend, half as strongly: on five of CMU's own skeletons (02, 03, 16, 29, 135) that
-    is 0.5 to 5 mm from the truth, mean 2.
+    CMU's wrist bone is half as long as its radius. The thorax bone continues the bend of the two
+    bones below it, at half strength: on five of CMU's skeletons (02, 03, 16, 29, 135) this is 0.5
+    to 5 mm from the truth, mean 2.
     """
     restored = offsets.copy()
     row = {name: index for index, name in enumerate(names)}
@@ -81,8 +81,8 @@ def put_back(names: list[str], offsets: Floats) -> Floats:
 
 
 def _starts_at_rest(bvh: Bvh) -> bool:
-    """Whether the first frame is the added T-pose: nearly all of its angles are exactly 0, which
-    no recorded frame's are."""
+    """Whether the first frame is the added T-pose: most of its angles are exactly 0, unlike those
+    of recorded frames."""
     if bvh.frame_count < 2:
         return False
     still = bvh.joint_angles == 0

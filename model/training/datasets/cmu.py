@@ -1,9 +1,9 @@
-"""Original files of the CMU Graphics Lab Motion Capture Database -> recorded motions.
+"""Files of the CMU Graphics Lab Motion Capture Database -> motions.
 
-A trial is SUBJECT_TRIAL.amc beside its body SUBJECT.asf, or SUBJECT_TRIAL.bvh; what follows the
-two numbers in a file's name says what was done. The 17 joints are CMU's own joint centres: hip is
-the middle between the hip joints, spine the end of the lower back, thorax the base of the neck,
-neck_nose the base of the skull, head the end of the head bone.
+A trial is SUBJECT_TRIAL.amc with its body SUBJECT.asf, or SUBJECT_TRIAL.bvh; text after the two
+numbers names the action. The 17 joints are CMU's joint centres: hip is the middle between the hip
+joints, spine the end of the lower back, thorax the base of the neck, neck_nose the base of the
+skull, head the end of the head bone.
 """
 
 import re
@@ -29,7 +29,7 @@ LICENCE = (
 )
 AMC_FPS = 120.0
 AMC_FPS_OF_SUBJECT = {"cmu60": 60.0, "cmu61": 60.0}
-"""An AMC file does not say its frame rate; CMU's are 120 a second but for these."""
+"""AMC files do not state their frame rate; CMU's have 120 frames/s except for these subjects."""
 
 _TRIAL = re.compile(r"(\d{1,3})_(\d{1,3})(?!\d)[-_ ]*(.*)")
 _AMC_JOINTS = {
@@ -50,7 +50,7 @@ _AMC_JOINTS = {
     "right_elbow": "rhumerus",
     "right_wrist": "rwrist",
 }
-"""The bone whose end is the joint."""
+"""Joint -> the bone that ends there."""
 _BVH_JOINTS = {
     "right_hip": "RightUpLeg",
     "right_knee": "RightLeg",
@@ -73,8 +73,8 @@ _BVH_JOINTS = {
 
 @dataclass(frozen=True)
 class Trial:
-    """A file with one recording, and for an .amc the .asf of its subject, if there is one; `folder`
-    is the one that the user named."""
+    """A file with one recording and, for an .amc, its subject's .asf (or None); `folder` is the
+    folder that the user named."""
 
     path: Path
     folder: Path
@@ -85,12 +85,12 @@ class Trial:
 
     @property
     def source(self) -> str:
-        """Where it came from, without the places of this machine."""
+        """The file's path relative to the folder's parent."""
         return (Path(self.folder.name) / self.path.relative_to(self.folder)).as_posix()
 
 
 def find_trials(folder: Path) -> list[Trial]:
-    """Every .amc and .bvh file under a folder, .amc first, in the order of their names."""
+    """All .amc files under a folder, then all .bvh files, sorted by name."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     bodies = [path for path in files if path.suffix.lower() == ".asf"]
     return [
@@ -102,9 +102,9 @@ def find_trials(folder: Path) -> list[Trial]:
 
 
 def read_trial(trial: Trial, action: str | None = None, fps: float | None = None) -> Motion:
-    """Read one recording; `fps` is what an AMC file is taken to have.
+    """Read one recording; `fps` overrides the frame rate of an AMC file.
 
-    Raises InvalidInput that names the file and the fault.
+    Raises InvalidInput naming the file and the fault.
     """
     amc = trial.path.suffix.lower() == ".amc"
     joints, rate, kind = _read_amc(trial, fps) if amc else _read_bvh(trial)
@@ -121,8 +121,8 @@ def read_trial(trial: Trial, action: str | None = None, fps: float | None = None
 
 
 def read_actions(path: Path) -> dict[str, str]:
-    """What was done in each trial, from a text with a trial and its description on each line, as
-    CMU's index has it: `02_01  walk`. Other lines are passed over. Raises InvalidInput."""
+    """Trial -> action, from a text with lines like `02_01  walk`, as in CMU's index. Other lines
+    are ignored. Raises InvalidInput."""
     try:
         lines = path.read_text(encoding="latin-1").splitlines()
     except OSError as error:
@@ -170,14 +170,14 @@ def _read_bvh(trial: Trial) -> tuple[Floats, float, str]:
 def _h36m17(points: Mapping[str, Floats], names: Mapping[str, str], path: Path) -> Floats:
     missing = sorted(set(names.values()) - set(points))
     if missing:
-        raise InvalidInput(f"{path}: not a body of CMU's kind: it lacks {', '.join(missing)}")
+        raise InvalidInput(f"{path}: not a CMU skeleton: {', '.join(missing)} missing")
     joints = {joint: points[name] for joint, name in names.items()}
     joints["hip"] = (joints["left_hip"] + joints["right_hip"]) / 2
     return np.stack([joints[name] for name in H36M17.joints], axis=1)
 
 
 def without_repeats(trials: Sequence[Trial]) -> tuple[list[Trial], list[Trial]]:
-    """Each recording once (an .amc rather than a .bvh, which is repaired), and the others."""
+    """Each recording once (.amc preferred to .bvh, which is repaired), and the repeats."""
     kept: dict[tuple[str, str], Trial] = {}
     repeats = []
     for trial in sorted(trials, key=lambda trial: trial.path.suffix.lower()):

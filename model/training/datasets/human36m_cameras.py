@@ -1,4 +1,4 @@
-"""Human3.6M's four cameras, as published with the data set and its public tools.
+"""Human3.6M's four cameras, as published with the data set.
 
 C. Ionescu et al., "Human3.6M: Large Scale Datasets and Predictive Methods for 3D Human Sensing in
 Natural Environments", PAMI 2014; the numbers as VideoPose3D lists them, rounded to 1e-8 and 1 um.
@@ -18,7 +18,7 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Lens:
-    """One camera's picture: all in px but the distortion, which is of rays."""
+    """Intrinsics of one camera: px, except the distortion, which applies to rays."""
 
     name: str
     image_size: tuple[int, int]
@@ -29,19 +29,19 @@ class Lens:
 
     @property
     def focal_px(self) -> float:
-        """One number for both directions, which differ by 2 in 1000."""
+        """The mean of both directions, which differ by 0.2 %."""
         return (self.focal[0] + self.focal[1]) / 2
 
     def project(self, xyz: Floats) -> Floats:
-        """Camera axes (..., 3) m -> (..., 2) px, with the distortion that Human3.6M's own
-        projection has: rays * (1 + k . (r^2, r^4, r^6) + p . rays) + p r^2."""
+        """Camera axes (..., 3) m -> (..., 2) px, with Human3.6M's distortion:
+        rays * (1 + k . (r^2, r^4, r^6) + p . rays) + p r^2."""
         rays = xyz[..., :2] / xyz[..., 2:]
         square = (rays**2).sum(axis=-1, keepdims=True)
         radial = sum(k * square ** (i + 1) for i, k in enumerate(self.radial))
         tangential = np.array(self.tangential)
         along = (rays * tangential).sum(axis=-1, keepdims=True)
-        bent = rays * (1 + radial + along) + tangential * square
-        return bent * np.array(self.focal) + np.array(self.centre)
+        distorted = rays * (1 + radial + along) + tangential * square
+        return distorted * np.array(self.focal) + np.array(self.centre)
 
 
 LENSES = (
@@ -130,7 +130,7 @@ SUBJECTS = tuple(_PLACES)
 
 
 def to_camera(xyz: Floats, subject: str, camera: int) -> Floats:
-    """World (T, J, 3) m -> the axes of one camera (0..3) as it stood for that subject."""
+    """World (T, J, 3) m -> axes of a camera (0..3); its pose depends on the subject."""
     w, x, y, z, *position_mm = _PLACES[subject][camera]
     moved = (xyz - np.array(position_mm) / 1000).reshape(-1, 3)
     return Rotation.from_quat([x, y, z, w]).inv().apply(moved).reshape(xyz.shape)

@@ -1,6 +1,6 @@
-"""One person's recorded motion, checked, and many of them laid down as the project's npz.
+"""One person's recorded motion, validated, and the writer of npz files of recordings.
 
-The layout is the one that model.training.recordings reads; docs/training.md describes it.
+The layout is described in docs/training.md; model.training.recordings reads it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,24 +20,24 @@ from model.training.recordings import BODY_M, chain_length
 Floats = NDArray[np.floating[Any]]
 
 FPS = 50.0
-"""What every recording is resampled to."""
+"""Recordings are resampled to this frame rate."""
 GLITCH_M_S = 20.0
-"""No joint moves faster; where one does, the recording is cut."""
+"""Recordings are cut where a joint moves faster than this."""
 GLITCH_AROUND_S = 1 / 30
-"""What lies this close to a cut goes too."""
+"""Also removed on either side of a cut."""
 SHORTEST_PIECE_S = 1.0
-"""A piece between two cuts that is shorter is itself a glitch."""
+"""Pieces between cuts that are shorter are dropped."""
 FINEST_SCALE_M = 0.00025
-"""One unit of the stored whole numbers, doubled until the recordings fit into 16 bits."""
+"""Metres per stored unit; doubled until the recordings fit into int16."""
 
 
 @dataclass(frozen=True)
 class Motion:
     """One recording of one person.
 
-    joints (T, 17, 3) m, H36M-17, in a right-handed world with Y up and the floor near 0; fps in
-    1/s; skeleton is "own" where the bones have the person's own lengths, anything else where they
-    are rebuilt. Raises InvalidInput that names the recording and the fault.
+    joints (T, 17, 3) m, H36M-17, in a right-handed world with Y up and the floor near 0; skeleton
+    is "own" if bones have the person's lengths, anything else if they are rebuilt. Raises
+    InvalidInput naming the recording and the fault.
     """
 
     name: str
@@ -56,23 +56,24 @@ class Motion:
                 f"{self._about}: a name and a subject are needed, got subject {self.subject!r}"
             )
         if not 0 < self.fps < float("inf"):
-            raise InvalidInput(f"{self._about}: fps lies above 0, got {self.fps}")
+            raise InvalidInput(f"{self._about}: fps must be above 0, got {self.fps}")
         joints = np.asarray(self.joints)
         expected = len(H36M17.joints)
         if joints.ndim != 3 or joints.shape[1:] != (expected, 3) or len(joints) < 2:
             raise InvalidInput(
-                f"{self._about}: joints are (2 or more frames, {expected}, 3), got {joints.shape}"
+                f"{self._about}: joints must be (2 or more frames, {expected}, 3), got "
+                f"{joints.shape}"
             )
         _check_values(self._about, joints)
         object.__setattr__(self, "joints", joints.astype(np.float32))
 
     @property
     def _about(self) -> str:
-        """Which recording, and where from, for what is said of it."""
+        """Names the recording in messages."""
         return f"recording {self.name!r}" + (f" of {self.source}" if self.source else "")
 
     def pieces(self) -> Iterator["Motion"]:
-        """What is left of the recording when it is cut at glitches; whole if there is none."""
+        """The recording, cut at glitches."""
         speed = np.linalg.norm(np.diff(self.joints, axis=0), axis=-1).max(axis=-1) * self.fps
         cuts = np.flatnonzero(speed > GLITCH_M_S) + 1
         if not len(cuts):
@@ -85,8 +86,7 @@ class Motion:
             yield replace(self, name=f"{self.name}s{number}", joints=self.joints[start:end])
 
     def at(self, fps: float) -> Floats:
-        """Joints (T', 17, 3) at another frame rate from the first frame on, linear between
-        frames."""
+        """Joints (T', 17, 3) linearly resampled to another frame rate."""
         last = len(self.joints) - 1
         frames = int(last * fps / self.fps + 1e-6) + 1
         times = np.minimum(np.arange(frames) * (self.fps / fps), last)
@@ -98,7 +98,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class Written:
-    """What went into a file."""
+    """Summary of a written file."""
 
     sequences: int
     minutes: float
@@ -106,9 +106,9 @@ class Written:
 
 
 def write_recordings(path: Path, motions: Iterable[Motion], *, split: str = "train") -> Written:
-    """Cut, resample to 50 a second and write; the file is whole or absent.
+    """Cut, resample to 50 frames/s and write atomically.
 
-    `split` is stored with each sequence. Raises InvalidInput when there is nothing to write.
+    `split` is stored with each sequence. Raises InvalidInput if there is nothing to write.
     """
     pieces: list[Motion] = []
     for motion in motions:
@@ -156,12 +156,12 @@ def _check_values(about: str, joints: Floats) -> None:
     if not finite.all():
         frame, joint = (int(i) for i in np.argwhere(~finite)[0])
         raise InvalidInput(
-            f"{about}: joints are finite, but {H36M17.joints[joint]} of frame {frame} is "
-            f"{joints[frame, joint].tolist()}; cut such frames out or fill them"
+            f"{about}: joints must be finite, but {H36M17.joints[joint]} of frame {frame} is "
+            f"{joints[frame, joint].tolist()}; cut out or fill such frames"
         )
     size = float(chain_length(torch.from_numpy(joints[::10].astype(np.float32))).median())
     if not BODY_M[0] <= size <= BODY_M[1]:
         raise InvalidInput(
-            f"{about}: a body measures {BODY_M[0]:g} to {BODY_M[1]:g} m from ankle to "
-            f"head, got {size:.3g}; joints are in metres"
+            f"{about}: a body must measure {BODY_M[0]:g} to {BODY_M[1]:g} m from ankle to "
+            f"head, got {size:.3g}; joints must be in metres"
         )

@@ -1,4 +1,4 @@
-"""Folders of original motion capture -> one npz of recordings; what cannot be read is reported."""
+"""Folders of motion capture files -> one npz of recordings; unreadable files are reported."""
 
 import argparse
 import sys
@@ -22,8 +22,8 @@ from model.training.datasets.motion import Motion, Written, write_recordings
 
 @dataclass(frozen=True)
 class Import:
-    """What to read and how. `actions` is CMU's index; `fps` what AMC files are taken to have;
-    `held_out` the subjects kept for validation, in a file of their own."""
+    """An import request. `actions` is CMU's index; `fps` is the frame rate of AMC files; `held_out`
+    are subjects for validation, written to a second file."""
 
     sources: Sequence[Path]
     output: Path
@@ -34,7 +34,7 @@ class Import:
 
 @dataclass
 class Outcome:
-    """What was written where, and for each file that was left out the reason."""
+    """Files written, and the reason for each file that was skipped."""
 
     written: dict[Path, Written] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
@@ -42,24 +42,24 @@ class Outcome:
 
 def import_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Turn original motion capture (CMU's ASF/AMC and BVH files, or data_3d_h36m.npz) into "
-        "recordings to train on."
+        "Convert motion capture (CMU's ASF/AMC and BVH files, or data_3d_h36m.npz) to recordings "
+        "to train on."
     )
-    parser.add_argument("sources", nargs="+", type=Path, help="folders of originals")
+    parser.add_argument("sources", nargs="+", type=Path, help="folders, or data_3d_h36m.npz")
     parser.add_argument("-o", "--output", type=Path, required=True, help="npz to write")
-    parser.add_argument("--actions", type=Path, help="text: a trial and what it shows on each line")
+    parser.add_argument("--actions", type=Path, help="text: on each line a trial and its action")
     parser.add_argument("--fps", type=float, help="frame rate of AMC files (CMU's: 120 or 60)")
     parser.add_argument(
         "--split",
         nargs="+",
         default=(),
         metavar="SUBJECT",
-        help="keep these people for validation, in a second file with _val in its name",
+        help="write these people to a second file for validation, with _val in its name",
     )
 
 
 def import_command(options: argparse.Namespace) -> None:
-    """`poselift import-motion`: what was written, and what was left out and why."""
+    """`poselift import-motion`."""
     request = Import(
         options.sources, options.output, options.actions, options.fps, tuple(options.split)
     )
@@ -67,19 +67,19 @@ def import_command(options: argparse.Namespace) -> None:
 
 
 def import_motion(request: Import) -> Outcome:
-    """Read all sources and write them. A damaged file is skipped; raises InvalidInput where there
-    is nothing to write, or a subject to hold out that does not exist."""
+    """Read all sources and write them; damaged files are skipped. Raises InvalidInput if there is
+    nothing to write, or no recording of a subject to hold out."""
     outcome = Outcome()
     motions = list(_motions(request, outcome))
     if not motions:
         raise InvalidInput(
-            "\n".join(["no recording could be read from what was given", *outcome.skipped])
+            "\n".join(["no recording could be read from the sources", *outcome.skipped])
         )
     subjects = {motion.subject for motion in motions}
     unknown = sorted(set(request.held_out) - subjects)
     if unknown:
         raise InvalidInput(
-            f"no recordings of {', '.join(unknown)} to hold out; there are {sorted(subjects)}"
+            f"no recordings of {', '.join(unknown)} to hold out; subjects are {sorted(subjects)}"
         )
     for path, split, chosen in _splits(request, motions):
         outcome.written[path] = write_recordings(path, chosen, split=split)
@@ -87,14 +87,14 @@ def import_motion(request: Import) -> Outcome:
 
 
 def report(outcome: Outcome) -> str:
-    """What a person wants to know afterwards, a few lines."""
+    """A summary for the terminal."""
     lines = [
         f"{path}: {written.sequences} sequences, {written.minutes:.1f} minutes, "
         f"{len(written.subjects)} people"
         for path, written in outcome.written.items()
     ]
     if outcome.skipped:
-        lines.append(f"left out {len(outcome.skipped)} files:")
+        lines.append(f"skipped {len(outcome.skipped)} files:")
         lines += [f"  {reason}" for reason in outcome.skipped]
     return "\n".join(lines)
 
@@ -107,7 +107,7 @@ def _motions(request: Import, outcome: Outcome) -> Iterator[Motion]:
         elif source.suffix == ".npz":
             yield from world_motions(source)
         else:
-            raise InvalidInput(f"{source}: neither a folder of originals nor data_3d_h36m.npz")
+            raise InvalidInput(f"{source}: must be a folder of motion capture or data_3d_h36m.npz")
     trials, repeats = without_repeats(trials)
     outcome.skipped += [
         f"{trial.path}: {trial.name} was read from another file" for trial in repeats
@@ -128,14 +128,14 @@ def _read_all(
         if any(motion.pieces()):
             yield motion
         else:
-            outcome.skipped.append(f"{trial.path}: nothing is left between its glitches")
+            outcome.skipped.append(f"{trial.path}: no usable piece between glitches")
 
 
 def _splits(request: Import, motions: Sequence[Motion]) -> list[tuple[Path, str, Sequence[Motion]]]:
-    """One file; or two, with `_val` in the name of the second, that share no subject."""
-    held = [motion for motion in motions if motion.subject in request.held_out]
+    """(path, split, motions) of one file, or of two that share no subject."""
+    held_out = [motion for motion in motions if motion.subject in request.held_out]
     rest = [motion for motion in motions if motion.subject not in request.held_out]
-    if not held:
+    if not held_out:
         return [(request.output, "train", rest)]
     validation = request.output.with_stem(request.output.stem + "_val")
-    return [(request.output, "train", rest), (validation, "val", held)]
+    return [(request.output, "train", rest), (validation, "val", held_out)]

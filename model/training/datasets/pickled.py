@@ -1,7 +1,7 @@
-"""Dictionaries of arrays that others pickled into an npz, read without running what is in them.
+"""A safe reader for dictionaries of arrays that are pickled in npz files.
 
-NumPy stores a dictionary as a pickled object, and a pickle may call anything. This reader allows
-what arrays are made of and nothing else.
+NumPy pickles dictionaries, and a pickle can execute arbitrary code. This reader only allows the
+types that arrays consist of.
 """
 
 import pickle
@@ -20,8 +20,8 @@ _NPY: Any = np.lib.format
 
 
 def read_pickled(path: Path, key: str) -> Mapping[str, Any]:
-    """The dictionary that stands in an npz under `key`. Raises InvalidInput that names the file
-    and the fault."""
+    """The dictionary stored in an npz under `key`. Raises InvalidInput naming the file and the
+    fault."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
             value = _object(file)
@@ -32,13 +32,13 @@ def read_pickled(path: Path, key: str) -> Mapping[str, Any]:
     except (pickle.UnpicklingError, AttributeError, ImportError, IndexError, TypeError) as error:
         raise InvalidInput(f"{path}: {key} cannot be read safely ({error})") from error
     if not isinstance(value, Mapping):
-        raise InvalidInput(f"{path}: {key} is a dictionary, got {type(value).__name__}")
+        raise InvalidInput(f"{path}: {key} must be a dictionary, got {type(value).__name__}")
     return value
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """NumPy 1 and 2 keep the same functions in modules of different names, so only the last part
-    of the name counts; what is handed out is always NumPy's own."""
+    """NumPy 1 and 2 have the same functions in modules of different names, so only the last part of
+    the name is compared."""
 
     def find_class(self, module: str, name: str) -> Any:
         allowed = {
@@ -49,14 +49,14 @@ class _ArraysOnly(pickle.Unpickler):
             ("numpy", "dtype"): np.dtype,
             ("_codecs", "encode"): _latin1,
         }
-        asked = module.rpartition(".")[2], name
-        if asked not in allowed:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return allowed[asked]
+        key = module.rpartition(".")[2], name
+        if key not in allowed:
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
+        return allowed[key]
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """How Python 2 wrote bytes."""
+    """How Python 2 pickled bytes."""
     return text.encode("latin-1")
 
 

@@ -1,8 +1,7 @@
-"""People filmed by real cameras: 2D keypoints with the true 3D joints, as windows to train on and
-clips to measure on.
+"""Videos of data sets, 2D keypoints with true 3D joints, as training windows or evaluation clips.
 
-What reaches the network is made by the service's own functions, once for a whole film: a frame's
-input depends on that frame alone (and boxes before it), so a window is nothing but rows of it.
+The network's input is made by the service's own functions, once per video: a frame's input depends
+on that frame (and earlier boxes) alone, so windows are rows of it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,19 +27,18 @@ from model.lifting.camera import (
 )
 from model.training.evaluation.errors import Clip
 from model.training.recordings import CANONICAL_CHAIN_M, chain_length
-from model.training.simulation.simulate import Batch
+from model.training.simulation.windows import Batch
 
 Floats = NDArray[np.floating[Any]]
 Normalisation = Literal["person", "image"]
 
 
 @dataclass(frozen=True)
-class Filmed:
-    """One person before one camera over T frames.
+class DatasetVideo:
+    """One person seen by one camera over T frames.
 
-    keypoints: H36M-17 in pixels; xyz (T, 17, 3) m in camera axes; focal_px None where it is not
-    known; valid (T,) marks frames whose truth may be learnt and measured. Raises InvalidInput that
-    names the film and the fault.
+    keypoints: H36M-17 in pixels; xyz (T, 17, 3) m in camera axes; focal_px is None if unknown;
+    valid (T,) marks frames with valid truth. Raises InvalidInput naming the video and the fault.
     """
 
     name: str
@@ -56,11 +54,11 @@ class Filmed:
         shape = (len(self.keypoints), len(H36M17.joints), 3)
         if self.xyz.shape != shape or self.valid.shape != shape[:1]:
             raise InvalidInput(
-                f"{self.name}: {shape[0]} frames of 2D need joints {shape} and as many marks, got "
+                f"{self.name}: {shape[0]} frames of 2D need xyz {shape} and valid {shape[:1]}, got "
                 f"{self.xyz.shape} and {self.valid.shape}"
             )
         if not np.isfinite(self.xyz[self.valid]).all():
-            raise InvalidInput(f"{self.name}: joints are finite, got NaN")
+            raise InvalidInput(f"{self.name}: joints must be finite, got NaN")
         if not self.valid.any():
             raise InvalidInput(f"{self.name}: no frame is valid")
 
@@ -71,15 +69,15 @@ class Filmed:
 
     @property
     def size(self) -> float:
-        """The person's size over the canonical one."""
+        """The person's size relative to the canonical one."""
         bodies = torch.from_numpy(self.xyz[self.valid][::10].astype(np.float32))
         return float(chain_length(bodies).median()) / CANONICAL_CHAIN_M
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """All films end to end: inputs (N, 17, C), targets (N, 17, 3) m; the valid frames, and of each
-    frame the first and the last frame of its film."""
+    """All videos concatenated: inputs (N, 17, C), targets (N, 17, 3) m; indices of valid frames,
+    and for each frame the first and last frame of its video."""
 
     inputs: Tensor
     targets: Tensor
@@ -88,8 +86,8 @@ class _Rows:
     last: Tensor
 
 
-def filmed_batches(
-    films: Sequence[Filmed],
+def video_batches(
+    videos: Sequence[DatasetVideo],
     normalisation: Normalisation,
     *,
     frames: int,
@@ -99,13 +97,13 @@ def filmed_batches(
     generator: torch.Generator,
     device: torch.device | None = None,
 ) -> Iterator[Batch]:
-    """Endless random windows of f frames, `frame_step` frames of the film apart, around valid
-    frames; beyond a film's ends its first or last frame is repeated.
+    """Endless random windows of f frames, `frame_step` video frames apart, around valid frames; the
+    first and last frame are repeated beyond a video's ends.
 
-    `image` gives what the published checkpoints were trained on: C = 2, targets in metres, camera
-    axes. `person` gives ours: C = 6, targets turned to the person, at the canonical body size.
+    `image` is the published checkpoints' input: C = 2, targets in metres in camera axes. `person`
+    is ours: C = 6, targets turned to the person, at the canonical body size.
     """
-    rows = _rows(films, normalisation, device or torch.device("cpu"))
+    rows = _rows(videos, normalisation, device or torch.device("cpu"))
     offsets = (torch.arange(frames, device=rows.valid.device) - frames // 2) * frame_step
     while True:
         picked = torch.randint(
@@ -122,45 +120,46 @@ def filmed_batches(
         yield Batch(inputs, targets)
 
 
-def filmed_clips(films: Sequence[Filmed], normalisation: Normalisation) -> Iterator[Clip]:
-    """Each film as evaluation takes it. For `image` the truth is in metres, as the protocols of
-    Human3.6M have it; for `person` at the canonical body size, which our own weights answer in.
-    The truth of a frame that is not valid is NaN: it has its place in time, but counts nowhere.
+def video_clips(videos: Sequence[DatasetVideo], normalisation: Normalisation) -> Iterator[Clip]:
+    """Each video as a clip to evaluate. The truth is in metres for `image`, as in Human3.6M's
+    protocols, and at the canonical body size for `person`, as our weights predict. It is NaN in
+    frames that are not valid, which are not measured.
     """
-    for film in films:
-        size = film.size if normalisation == "person" else 1.0
-        counted = film.valid[:, None, None]
+    for video in videos:
+        size = video.size if normalisation == "person" else 1.0
+        valid = video.valid[:, None, None]
         yield Clip(
-            person=film.subject,
-            action=film.action,
-            keypoints=film.keypoints,
-            focal_px=film.focal_px,
-            xyz=np.where(counted, film.relative / size, np.nan).astype(np.float32),
+            person=video.subject,
+            action=video.action,
+            keypoints=video.keypoints,
+            focal_px=video.focal_px,
+            xyz=np.where(valid, video.relative / size, np.nan).astype(np.float32),
             size=size,
         )
 
 
-def prepare_film(film: Filmed, normalisation: Normalisation) -> tuple[Floats, Floats]:
-    """The network's input (T, 17, C), the bits that the service prepares, and its target
-    (T, 17, 3) m for a whole film."""
-    keypoints = film.keypoints
+def prepare_video(video: DatasetVideo, normalisation: Normalisation) -> tuple[Floats, Floats]:
+    """The network's input (T, 17, C), bitwise as in the service, and the target (T, 17, 3) m."""
+    keypoints = video.keypoints
     if normalisation == "image":
         size = np.array(keypoints.image_size, np.float32)
-        return image_input(keypoints.xy, size), film.relative.astype(np.float32)
-    size, focal = np.array(keypoints.image_size), float(film.focal_px or max(keypoints.image_size))
+        return image_input(keypoints.xy, size), video.relative.astype(np.float32)
+    size, focal = np.array(keypoints.image_size), float(video.focal_px or max(keypoints.image_size))
     rays = pixels_to_rays(keypoints.xy.astype(np.float64), size, focal)
-    seen = person_input(rays, keypoints.confidence, whole_picture(size, focal))
-    target = turn(film.relative / film.size, seen.rotation)
-    return seen.channels.astype(np.float32), target.astype(np.float32)
+    prepared = person_input(rays, keypoints.confidence, whole_picture(size, focal))
+    target = turn(video.relative / video.size, prepared.rotation)
+    return prepared.channels.astype(np.float32), target.astype(np.float32)
 
 
-def _rows(films: Sequence[Filmed], normalisation: Normalisation, device: torch.device) -> _Rows:
-    if not films:
-        raise InvalidInput("no films given")
-    prepared = [prepare_film(film, normalisation) for film in films]
-    lengths = np.array([len(film.xyz) for film in films])
+def _rows(
+    videos: Sequence[DatasetVideo], normalisation: Normalisation, device: torch.device
+) -> _Rows:
+    if not videos:
+        raise InvalidInput("no videos to train on")
+    prepared = [prepare_video(video, normalisation) for video in videos]
+    lengths = np.array([len(video.xyz) for video in videos])
     ends = np.cumsum(lengths)
-    valid = np.flatnonzero(np.concatenate([film.valid for film in films]))
+    valid = np.flatnonzero(np.concatenate([video.valid for video in videos]))
     return _Rows(
         inputs=torch.from_numpy(np.concatenate([inputs for inputs, _ in prepared])).to(device),
         targets=torch.from_numpy(np.concatenate([targets for _, targets in prepared])).to(device),

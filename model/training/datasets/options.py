@@ -1,18 +1,21 @@
-"""Published data sets on the command line: which files, and whose films are for what."""
+"""Command line options for published data sets, and the videos they select."""
 
 import argparse
 from pathlib import Path
 
 from model.errors import InvalidInput
 from model.training.datasets import human36m, mpi_inf_3dhp
-from model.training.datasets.filmed import Filmed
+from model.training.datasets.videos import DatasetVideo
 
 
-def film_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("films of a published data set that you hold")
+def dataset_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("videos of a published data set that you have")
     group.add_argument("--human36m", type=Path, metavar="FILE", help="data_3d_h36m.npz")
     group.add_argument(
-        "--keypoints", type=Path, metavar="FILE", help="its 2D, a data_2d_h36m_*.npz; none: true 2D"
+        "--keypoints",
+        type=Path,
+        metavar="FILE",
+        help="its 2D keypoints, data_2d_h36m_*.npz; without it: true 2D",
     )
     group.add_argument(
         "--mpi-inf-3dhp",
@@ -22,8 +25,8 @@ def film_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def training_films(options: argparse.Namespace) -> list[Filmed]:
-    """Those of the training subjects; raises InvalidInput."""
+def training_videos(options: argparse.Namespace) -> list[DatasetVideo]:
+    """Videos of the training subjects. Raises InvalidInput."""
     _check(options)
     if options.human36m:
         return human36m.load_human36m(
@@ -32,8 +35,8 @@ def training_films(options: argparse.Namespace) -> list[Filmed]:
     return mpi_inf_3dhp.load_training(options.mpi_inf_3dhp) if options.mpi_inf_3dhp else []
 
 
-def testing_films(options: argparse.Namespace) -> list[Filmed]:
-    """Those of the test subjects; raises InvalidInput."""
+def test_videos(options: argparse.Namespace) -> list[DatasetVideo]:
+    """Videos of the test subjects. Raises InvalidInput."""
     _check(options)
     if options.human36m:
         return human36m.load_human36m(
@@ -44,6 +47,6 @@ def testing_films(options: argparse.Namespace) -> list[Filmed]:
 
 def _check(options: argparse.Namespace) -> None:
     if options.human36m and options.mpi_inf_3dhp:
-        raise InvalidInput("one published data set at a time: --human36m or --mpi-inf-3dhp")
+        raise InvalidInput("use one of --human36m and --mpi-inf-3dhp")
     if options.keypoints and not options.human36m:
-        raise InvalidInput("--keypoints is the 2D of --human36m")
+        raise InvalidInput("--keypoints can only be used with --human36m")
