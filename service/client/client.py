@@ -1,213 +1,74 @@
 """The service from Python: `Client`, and `AsyncClient` with the same methods to await.
 
-Both raise ServiceProblem and NoService (service.exchange); what may pass is tried again first.
+AsyncClient is the implementation. Client runs its coroutines over a transport that blocks, so that
+none of them ever suspends.
 """
 
 import asyncio
+import io
+import secrets
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from functools import partial
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
-from httpx_sse import SSEError, aconnect_sse, connect_sse
+from httpx_sse import SSEError, aconnect_sse
 from numpy.typing import ArrayLike
-from tenacity import AsyncRetrying, Retrying
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
 from model import InvalidInput, VideoResult, read_npz, written_whole
-from service.client.exchange import (
+from service.client.messages import (
     POLL_S,
-    Ask,
+    RESULT_WAIT,
     Job,
     Lifted,
-    NoService,
-    ServiceProblem,
+    Request,
     UploadProgress,
-    ask_cancel,
-    ask_job,
-    ask_lift,
-    ask_overlay,
-    ask_result,
-    ask_video,
-    broken,
-    check,
-    events_of,
-    pause_of,
+    connection_error,
+    is_temporary,
+    lift_request,
+    pause_s,
+    problem,
     read_job,
     read_lifted,
-    retrying,
+    retry_pause_s,
 )
 
-__all__ = ["AsyncClient", "Client", "Job", "Lifted", "NoService", "ServiceProblem"]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-UNHEARD = (httpx.TransportError, SSEError)
-"""Events that cannot be heard: the job itself is asked instead."""
-
-Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
-
-
-def _opened(kind: Callable[..., Http], url: str, timeout_s: float) -> Http:
-    try:
-        return kind(base_url=url, timeout=timeout_s)
-    except httpx.InvalidURL as error:
-        raise InvalidInput(f"{url}: {error}") from error
-
-
-class Client:
-    """A service at `url`. `timeout_s` is how long the service may stay silent; a request that may
-    succeed later is made up to `attempts` times. Close it, or use it in a `with`."""
-
-    def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 60, attempts: int = 4):
-        self._http = _opened(httpx.Client, url, timeout_s)
-        self._attempts = attempts
-
-    def __enter__(self) -> "Client":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._http.close()
-
-    def lift(
-        self,
-        keypoints: ArrayLike,
-        *,
-        image_size: tuple[int, int],
-        fps: float,
-        skeleton: str = "h36m17",
-        **options: Any,
-    ) -> Lifted:
-        """2D keypoints (T, J, 2 or 3), x, y px and score, NaN where not seen -> 3D poses; the
-        options are those of POST /lift."""
-        return read_lifted(self._send(ask_lift(keypoints, image_size, fps, skeleton, options)))
-
-    def lift_video(self, video: Path, **options: Any) -> VideoResult:
-        """A video file -> everybody's 3D poses; the options are those of POST /video."""
-        job = self.submit(video, options)
-        self.wait(job.id)
-        return self.result(job.id)
-
-    def submit(
-        self,
-        video: Path,
-        options: Mapping[str, Any] | None = None,
-        *,
-        progress: UploadProgress | None = None,
-        key: str | None = None,
-    ) -> Job:
-        """Upload a video, streamed from the disk; it is worked on as a job. With the same `key`
-        the same video and options are the same job; without one, each call is a new job."""
-        return read_job(self._send(ask_video(video, options or {}, key, progress)))
-
-    def job(self, id: str) -> Job:
-        return read_job(self._send(ask_job(id)))
-
-    def follow(self, id: str) -> Iterator[Job]:
-        """The job at each change, the last time when it has ended."""
-        while True:
-            try:
-                with connect_sse(self._http, "GET", events_of(id)) as events:
-                    for event in events.iter_sse():
-                        yield (job := read_job(event.data))
-                        if job.ended:
-                            return
-            except UNHEARD:
-                pass
-            yield (job := self.job(id))
-            if job.ended:
-                return
-            time.sleep(POLL_S)
-
-    def wait(self, id: str) -> Job:
-        """The job when it has succeeded; raises ServiceProblem where it failed."""
-        for job in self.follow(id):
-            last = job
-        return last.check()
-
-    def result(self, id: str) -> VideoResult:
-        with tempfile.TemporaryDirectory(prefix="poselift-") as folder:
-            path = Path(folder) / "result.npz"
-            self.save_result(id, path, "npz")
-            return read_npz(path)
-
-    def save_result(
-        self,
-        id: str,
-        path: Path,
-        format: str = "json",
-        person: int | None = None,
-        space: str | None = None,
-    ) -> None:
-        """The result as a file, which is complete or not there; `person` is an id of the result,
-        for formats that hold one; `space` another than the one that the video was asked for in."""
-        self._save(ask_result(id, format, person, space), path)
-
-    def save_overlay(self, id: str, path: Path) -> None:
-        """The video with its poses drawn, as an MP4 file; complete or not there."""
-        self._save(ask_overlay(id), path)
-
-    def cancel(self, id: str) -> None:
-        """End a job, or forget one that has ended; its files are removed."""
-        self._send(ask_cancel(id))
-
-    def _send(self, ask: Ask) -> bytes:
-        attempts = Retrying(**retrying(1 if ask.once else self._attempts))
-        return attempts(partial(self._sent, ask))
-
-    def _sent(self, ask: Ask) -> bytes:
-        with self._reply(ask) as response:
-            return response.read()
-
-    def _save(self, ask: Ask, path: Path) -> None:
-        attempts = Retrying(**retrying(self._attempts))
-        with written_whole(path) as part:
-            while pause_s := attempts(partial(self._downloaded, ask, part)):
-                time.sleep(pause_s)
-
-    def _downloaded(self, ask: Ask, part: Path) -> float:
-        """Write the reply to a file; where it is not ready, when to ask again."""
-        with self._reply(ask) as response, part.open("wb") as file:
-            for chunk in response.iter_bytes():
-                file.write(chunk)
-            return pause_of(response)
-
-    @contextmanager
-    def _reply(self, ask: Ask) -> Iterator[httpx.Response]:
-        """A reply of success, its body still to be read."""
-        try:
-            with ask.arguments() as arguments, self._http.stream(**arguments) as response:
-                if not response.is_success:
-                    response.read()
-                    check(response)
-                yield response
-        except httpx.TransportError as error:
-            raise broken(error, self._http.base_url) from error
 
 
 class AsyncClient:
-    """As Client, for asyncio."""
+    """A service at `url`. `timeout_s` is how long the service may stay silent; a request that may
+    succeed later is made up to `attempts` times. Close it, or use it in an `async with`."""
 
     def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 60, attempts: int = 4):
-        self._http = _opened(httpx.AsyncClient, url, timeout_s)
         self._attempts = attempts
+        try:
+            self._http = httpx.AsyncClient(
+                base_url=url, timeout=timeout_s, transport=self._transport()
+            )
+        except httpx.InvalidURL as error:
+            raise InvalidInput(f"{url}: {error}") from error
 
-    async def __aenter__(self) -> "AsyncClient":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
+        """Close the connections."""
         await self._http.aclose()
 
     async def lift(
         self,
+        /,
         keypoints: ArrayLike,
         *,
         image_size: tuple[int, int],
@@ -215,10 +76,13 @@ class AsyncClient:
         skeleton: str = "h36m17",
         **options: Any,
     ) -> Lifted:
-        ask = ask_lift(keypoints, image_size, fps, skeleton, options)
-        return read_lifted(await self._send(ask))
+        """Lift 2D keypoints (T, J, 2 or 3), x, y px and score, NaN where not seen, to 3D poses; the
+        options are those of POST /lift."""
+        request = lift_request(keypoints, image_size, fps, skeleton, options)
+        return read_lifted(await self._send(request))
 
-    async def lift_video(self, video: Path, **options: Any) -> VideoResult:
+    async def lift_video(self, /, video: Path, **options: Any) -> VideoResult:
+        """Lift every person in a video file; the options are those of POST /video."""
         job = await self.submit(video, options)
         await self.wait(job.id)
         return await self.result(job.id)
@@ -231,36 +95,44 @@ class AsyncClient:
         progress: UploadProgress | None = None,
         key: str | None = None,
     ) -> Job:
-        return read_job(await self._send(ask_video(video, options or {}, key, progress)))
+        """Upload a video, streamed from the disk, as a new job. Calls with the same `key`, video
+        and options return the same job."""
+        headers = {"Prefer": "respond-async", "Idempotency-Key": key or secrets.token_hex(16)}
+        request = Request("POST", "/video", options or {}, headers, upload=video, progress=progress)
+        return read_job(await self._send(request))
 
     async def job(self, id: str) -> Job:
-        return read_job(await self._send(ask_job(id)))
+        """The job as it is now."""
+        return read_job(await self._send(Request("GET", f"/jobs/{id}")))
 
-    async def follow(self, id: str) -> AsyncIterator[Job]:
+    async def follow(self, id: str) -> AsyncGenerator[Job, None]:
+        """The job at each change, the last time when it has ended."""
         while True:
             try:
-                async with aconnect_sse(self._http, "GET", events_of(id)) as events:
+                async with aconnect_sse(self._http, "GET", f"/jobs/{id}/events") as events:
                     async for event in events.aiter_sse():
                         yield (job := read_job(event.data))
                         if job.ended:
                             return
-            except UNHEARD:
-                pass
+            except (httpx.TransportError, SSEError):
+                pass  # without events, poll
             yield (job := await self.job(id))
             if job.ended:
                 return
-            await asyncio.sleep(POLL_S)
+            await self._sleep(POLL_S)
 
     async def wait(self, id: str) -> Job:
+        """Wait until the job has succeeded; raises ServiceProblem if it failed."""
         async for job in self.follow(id):
             last = job
         return last.check()
 
     async def result(self, id: str) -> VideoResult:
+        """The result of a job that has succeeded."""
         with tempfile.TemporaryDirectory(prefix="poselift-") as folder:
             path = Path(folder) / "result.npz"
             await self.save_result(id, path, "npz")
-            return await asyncio.to_thread(read_npz, path)
+            return await self._read_result(path)
 
     async def save_result(
         self,
@@ -270,44 +142,161 @@ class AsyncClient:
         person: int | None = None,
         space: str | None = None,
     ) -> None:
-        await self._save(ask_result(id, format, person, space), path)
+        """Write the result to a file, complete or not at all. `person` is an id of the result, for
+        formats that hold one person; `space` replaces the space that the video was lifted in."""
+        options = {"format": format, "person": person, "space": space}
+        await self._save(Request("GET", f"/jobs/{id}/result", options, RESULT_WAIT), path)
 
     async def save_overlay(self, id: str, path: Path) -> None:
-        await self._save(ask_overlay(id), path)
+        """Write the video with its poses drawn to an MP4 file, complete or not at all."""
+        await self._save(Request("GET", f"/jobs/{id}/overlay", headers=RESULT_WAIT), path)
 
     async def cancel(self, id: str) -> None:
-        await self._send(ask_cancel(id))
+        """Cancel a job, or delete one that has ended; its files are removed."""
+        await self._send(Request("DELETE", f"/jobs/{id}", retry=False))
 
-    async def _send(self, ask: Ask) -> bytes:
-        attempts = AsyncRetrying(**retrying(1 if ask.once else self._attempts))
-        return await attempts(partial(self._sent, ask))
+    async def _send(self, request: Request) -> bytes:
+        body = io.BytesIO()
+        await self._receive(request, body)
+        return body.getvalue()
 
-    async def _sent(self, ask: Ask) -> bytes:
-        async with self._reply(ask) as response:
-            return await response.aread()
+    async def _save(self, request: Request, path: Path) -> None:
+        with written_whole(path) as part, part.open("wb") as file:
+            while wait_s := await self._receive(request, file):
+                await self._sleep(wait_s)
 
-    async def _save(self, ask: Ask, path: Path) -> None:
-        attempts = AsyncRetrying(**retrying(self._attempts))
-        with written_whole(path) as part:
-            pause_s: float
-            while pause_s := await attempts(partial(self._downloaded, ask, part)):
-                await asyncio.sleep(pause_s)
+    async def _receive(self, request: Request, file: BinaryIO) -> float:
+        """Write the body to a file; returns the seconds to wait if the result is not ready yet."""
+        retrying = AsyncRetrying(
+            sleep=self._sleep,
+            stop=stop_after_attempt(self._attempts if request.retry else 1),
+            retry=retry_if_exception(is_temporary),
+            wait=retry_pause_s,
+            reraise=True,
+        )
+        wait_s: float = await retrying(self._attempt, request, file)
+        return wait_s
 
-    async def _downloaded(self, ask: Ask, part: Path) -> float:
-        async with self._reply(ask) as response:
-            with part.open("wb") as file:
-                async for chunk in response.aiter_bytes():
-                    file.write(chunk)
-            return pause_of(response)
-
-    @asynccontextmanager
-    async def _reply(self, ask: Ask) -> AsyncIterator[httpx.Response]:
+    async def _attempt(self, request: Request, file: BinaryIO) -> float:
+        file.seek(0)
+        file.truncate()
         try:
-            with ask.arguments() as arguments:
+            with request.arguments() as arguments:
                 async with self._http.stream(**arguments) as response:
                     if not response.is_success:
                         await response.aread()
-                        check(response)
-                    yield response
+                        raise problem(response)
+                    async for chunk in response.aiter_bytes():
+                        file.write(chunk)
+                    return pause_s(response)
         except httpx.TransportError as error:
-            raise broken(error, self._http.base_url) from error
+            raise connection_error(error, self._http.base_url) from error
+
+    def _transport(self) -> httpx.AsyncBaseTransport | None:
+        return None  # httpx's own
+
+    async def _sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def _read_result(self, path: Path) -> VideoResult:
+        return await asyncio.to_thread(read_npz, path)
+
+
+class _BlockingClient(AsyncClient):
+    """An AsyncClient whose coroutines block instead of suspending."""
+
+    def _transport(self) -> httpx.AsyncBaseTransport:
+        return _BlockingTransport()
+
+    async def _sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    async def _read_result(self, path: Path) -> VideoResult:
+        return read_npz(path)
+
+
+class _BlockingTransport(httpx.AsyncBaseTransport):
+    def __init__(self) -> None:
+        self._http = httpx.Client()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = self._http.send(request, stream=True)
+        return httpx.Response(
+            response.status_code,
+            headers=response.headers,
+            stream=_BlockingStream(response),
+            extensions=response.extensions,
+        )
+
+    async def aclose(self) -> None:
+        self._http.close()
+
+
+class _BlockingStream(httpx.AsyncByteStream):
+    def __init__(self, response: httpx.Response):
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self._response.iter_raw():
+            yield part
+
+    async def aclose(self) -> None:
+        self._response.close()
+
+
+def _run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that never suspends; needs no event loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise RuntimeError("a coroutine of the blocking client suspended")
+
+
+def _blocking(
+    method: Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate["Client", P], T]:
+    """A method of AsyncClient as one of Client."""
+
+    @wraps(method)
+    def run(client: "Client", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return _run(method(client._client, *args, **kwargs))
+
+    return run
+
+
+class Client:
+    """A service at `url`. `timeout_s` is how long the service may stay silent; a request that may
+    succeed later is made up to `attempts` times. Close it, or use it in a `with`."""
+
+    def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 60, attempts: int = 4):
+        self._client = _BlockingClient(url, timeout_s=timeout_s, attempts=attempts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    close = _blocking(AsyncClient.close)
+    lift = _blocking(AsyncClient.lift)
+    lift_video = _blocking(AsyncClient.lift_video)
+    submit = _blocking(AsyncClient.submit)
+    job = _blocking(AsyncClient.job)
+    wait = _blocking(AsyncClient.wait)
+    result = _blocking(AsyncClient.result)
+    save_result = _blocking(AsyncClient.save_result)
+    save_overlay = _blocking(AsyncClient.save_overlay)
+    cancel = _blocking(AsyncClient.cancel)
+
+    def follow(self, id: str) -> Iterator[Job]:
+        """The job at each change, the last time when it has ended."""
+        jobs = self._client.follow(id)
+        try:
+            while True:
+                yield _run(jobs.__anext__())
+        except StopAsyncIteration:
+            return
+        finally:
+            _run(jobs.aclose())

@@ -75,7 +75,7 @@ def test_a_server_gives_the_same(server: httpx.Client, tmp_path: Path) -> None:
 def test_a_server_that_is_not_there_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.client.exchange._back_off", lambda state: 0)
+    monkeypatch.setattr("service.client.messages._back_off", lambda state: 0)
     asked = ["video", str(ONE), "-o", str(tmp_path), "--server", "http://127.0.0.1:9"]
     assert main(asked) == 1
     said = capsys.readouterr().err

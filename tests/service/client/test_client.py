@@ -1,4 +1,4 @@
-"""The Python client against a real server, and against what may stand in the way of one."""
+"""The Python client against a real server, and against scripted responses."""
 
 import asyncio
 import json
@@ -14,14 +14,11 @@ import numpy as np
 import pytest
 
 from model import InvalidInput, VideoResult, read_npz
-from paths import CLIPS
-from service.client import exchange
-from service.client.client import AsyncClient, Client, NoService, ServiceProblem
+from paths import ONE
+from service.client import AsyncClient, Client, NoService, ServiceProblem, messages
 from service.wire.openapi.examples import LIFT_BODY
 
-ONE = CLIPS / "one_person.mp4"
-
-Reply = tuple[int, dict[str, str], bytes]
+Response = tuple[int, dict[str, str], bytes]
 
 
 @pytest.fixture
@@ -31,46 +28,49 @@ def url(server: httpx.Client) -> str:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "_back_off", lambda state: 0.01)
-    monkeypatch.setattr(exchange, "POLL_S", 0.01)
+    monkeypatch.setattr(messages, "_back_off", lambda state: 0.01)
+    monkeypatch.setattr(messages, "POLL_S", 0.01)
     monkeypatch.setattr("service.client.client.POLL_S", 0.01)
 
 
 def both(
     url: str,
-    sync: Callable[[Client], Any],
-    other: Callable[[AsyncClient], Coroutine[Any, Any, Any]],
+    blocking: Callable[[Client], Any],
+    awaiting: Callable[[AsyncClient], Coroutine[Any, Any, Any]],
     **settings: Any,
 ) -> list[Any]:
-    """What the one client answers, and what the other does."""
+    """The results of the same call through both clients."""
 
     async def awaited() -> Any:
         async with AsyncClient(url, **settings) as client:
-            return await other(client)
+            return await awaiting(client)
 
     with Client(url, **settings) as client:
-        return [sync(client), asyncio.run(awaited())]
+        return [blocking(client), asyncio.run(awaited())]
 
 
-def test_lift_gives_the_servers_numbers(server: httpx.Client, url: str) -> None:
-    reply = server.post("/lift", json=LIFT_BODY).json()
-    given = {name: LIFT_BODY[name] for name in ("image_size", "fps", "skeleton")}
+def test_lift_returns_the_numbers_of_the_response(server: httpx.Client, url: str) -> None:
+    response = server.post("/lift", json=LIFT_BODY).json()
+    options = {name: LIFT_BODY[name] for name in ("image_size", "fps", "skeleton")}
     keypoints = np.array(LIFT_BODY["keypoints"])
     for lifted in both(
-        url, lambda c: c.lift(keypoints, **given), lambda c: c.lift(keypoints, **given)
+        url, lambda c: c.lift(keypoints, **options), lambda c: c.lift(keypoints, **options)
     ):
-        np.testing.assert_array_equal(lifted.poses, np.float32(reply["poses"]))
-        np.testing.assert_array_equal(lifted.keypoints, np.float32(reply["keypoints"]))
-        assert lifted.model == tuple(reply["model"].values())
-        assert (lifted.applied, list(lifted.warnings)) == (reply["applied"], reply["warnings"])
+        np.testing.assert_array_equal(lifted.poses, np.float32(response["poses"]))
+        np.testing.assert_array_equal(lifted.keypoints, np.float32(response["keypoints"]))
+        assert lifted.model == tuple(response["model"].values())
+        assert (lifted.applied, list(lifted.warnings)) == (
+            response["applied"],
+            response["warnings"],
+        )
 
 
-def test_rows_with_nan_are_not_seen(server: httpx.Client, url: str) -> None:
+def test_lift_sends_nan_rows_as_null(server: httpx.Client, url: str) -> None:
     keypoints = np.array(LIFT_BODY["keypoints"], float)
     keypoints[0, 9] = np.nan
     rows = json.loads(json.dumps(LIFT_BODY["keypoints"]))
     rows[0][9] = None
-    reply = server.post("/lift", json=LIFT_BODY | {"keypoints": rows}).json()
+    response = server.post("/lift", json=LIFT_BODY | {"keypoints": rows}).json()
     with Client(url) as client:
         lifted = client.lift(
             keypoints,
@@ -78,54 +78,60 @@ def test_rows_with_nan_are_not_seen(server: httpx.Client, url: str) -> None:
             fps=LIFT_BODY["fps"],
             skeleton=LIFT_BODY["skeleton"],
         )
-    np.testing.assert_array_equal(lifted.poses, np.float32(reply["poses"]))
-    assert (lifted.keypoints[..., 2] == 0).sum() == sum(r is None for r in reply["keypoints"][0])
+    np.testing.assert_array_equal(lifted.poses, np.float32(response["poses"]))
+    assert (lifted.keypoints[..., 2] == 0).sum() == sum(r is None for r in response["keypoints"][0])
 
 
-def test_a_refusal_says_what_and_where(url: str) -> None:
+def test_bad_value_raises_its_problem_and_location(url: str) -> None:
     keypoints = np.full((2, 17, 2), 3e7)
 
-    async def refused(client: AsyncClient) -> None:
+    def blocking(client: Client) -> ServiceProblem:
+        with pytest.raises(ServiceProblem) as error:
+            client.lift(keypoints, image_size=(9, 9), fps=30)
+        return error.value
+
+    async def awaiting(client: AsyncClient) -> ServiceProblem:
         with pytest.raises(ServiceProblem) as error:
             await client.lift(keypoints, image_size=(9, 9), fps=30)
-        check(error.value)
+        return error.value
 
-    def check(problem: ServiceProblem) -> None:
+    for problem in both(url, blocking, awaiting):
         assert (problem.status, problem.title) == (422, "Invalid value")
         assert problem.where[:3] == ("keypoints", 0, 0)
         assert "keypoints[0][0]" in problem.detail and problem.detail in str(problem)
 
-    def refused_too(client: Client) -> None:
-        with pytest.raises(ServiceProblem) as error:
-            client.lift(keypoints, image_size=(9, 9), fps=30)
-        check(error.value)
 
-    both(url, refused_too, refused)
+def test_blocking_client_works_inside_a_running_event_loop(url: str) -> None:
+    async def run() -> str:
+        with Client(url) as client:
+            return client.lift(np.ones((2, 17, 2)), image_size=(9, 9), fps=30).model[0]
+
+    assert asyncio.run(run()) == "poseformer-27"
 
 
 @pytest.fixture(scope="module")
 def finished(server: httpx.Client) -> str:
-    """A job that has succeeded."""
+    """The id of a job that has succeeded."""
     with Client(str(server.base_url)) as client:
         job = client.submit(ONE, {"max_people": 1, "detect_every": 4})
         return client.wait(job.id).id
 
 
-def test_an_upload_is_followed_to_its_end_and_its_result(
+def test_uploaded_video_yields_the_servers_result_and_files(
     server: httpx.Client, url: str, finished: str, tmp_path: Path
 ) -> None:
     expected = server.get(f"/jobs/{finished}/result").json()
 
-    def lifted(client: Client) -> VideoResult:
+    def blocking(client: Client) -> VideoResult:
         client.save_result(finished, tmp_path / "result.json")
         client.save_overlay(finished, tmp_path / "overlay.mp4")
         return client.result(finished)
 
-    async def awaited(client: AsyncClient) -> VideoResult:
+    async def awaiting(client: AsyncClient) -> VideoResult:
         await client.save_result(finished, tmp_path / "result.npz", "npz")
         return await client.lift_video(ONE, max_people=1, detect_every=4)
 
-    for result in both(url, lifted, awaited):
+    for result in both(url, blocking, awaiting):
         assert [person.id for person in result.people] == [1]
         poses = result.people[0].poses.xyz
         np.testing.assert_array_equal(poses, np.float32(expected["people"][0]["poses"]))
@@ -136,22 +142,22 @@ def test_an_upload_is_followed_to_its_end_and_its_result(
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_progress_of_upload_and_work(url: str) -> None:
-    told: list[tuple[int, int]] = []
+def test_submit_and_follow_report_progress(url: str) -> None:
+    reports: list[tuple[int, int]] = []
     with Client(url) as client:
         job = client.submit(
-            ONE, {"max_people": 1}, progress=lambda done, total: told.append((done, total))
+            ONE, {"max_people": 1}, progress=lambda done, total: reports.append((done, total))
         )
         states = list(client.follow(job.id))
         client.cancel(job.id)
     size = ONE.stat().st_size
-    assert told[-1] == (size, size) and told == sorted(told)
+    assert reports[-1] == (size, size) and reports == sorted(reports)
     assert states[-1].status == "succeeded" and states[-1].ended
     assert "detecting" in {state.stage for state in states}
     assert not any(state.ended for state in states[:-1])
 
 
-def test_the_same_key_is_the_same_job(url: str) -> None:
+def test_submit_with_the_same_key_returns_the_same_job(url: str) -> None:
     with Client(url) as client:
         first, again = (client.submit(ONE, {"max_people": 1}, key="once") for _ in range(2))
         assert first.id == again.id
@@ -164,7 +170,7 @@ def test_the_same_key_is_the_same_job(url: str) -> None:
             client.cancel(id)
 
 
-def test_a_cancelled_job_has_no_result(url: str, tmp_path: Path) -> None:
+def test_cancelled_job_has_no_result(url: str, tmp_path: Path) -> None:
     with Client(url) as client:
         job = client.submit(ONE)
         client.cancel(job.id)
@@ -176,13 +182,13 @@ def test_a_cancelled_job_has_no_result(url: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_no_video_is_refused_at_once(url: str) -> None:
+def test_file_that_is_no_video_is_rejected_on_submit(url: str) -> None:
     with Client(url) as client, pytest.raises(ServiceProblem) as error:
         client.submit(Path(__file__))
     assert (error.value.status, error.value.title) == (415, "Not a video")
 
 
-def test_nobody_there() -> None:
+def test_unreachable_service_and_bad_url_raise() -> None:
     with Client("http://127.0.0.1:9", attempts=2) as client, pytest.raises(NoService) as error:
         client.job("a")
     assert "http://127.0.0.1:9" in str(error.value) and "refused" in str(error.value)
@@ -191,10 +197,10 @@ def test_nobody_there() -> None:
 
 
 @contextmanager
-def answering(*replies: Reply | None) -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
-    """A server that gives these replies in turn, the last one ever after; None breaks off. Beside
-    its address, the requests it got: method, path, and the header Idempotency-Key."""
-    got: list[tuple[str, str, bytes]] = []
+def scripted(*responses: Response | None) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
+    """A server that sends these responses in turn, then repeats the last; None closes the
+    connection. Yields its URL and its requests: method, path, Idempotency-Key."""
+    requests: list[tuple[str, str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -202,14 +208,14 @@ def answering(*replies: Reply | None) -> Iterator[tuple[str, list[tuple[str, str
         def answer(self) -> None:
             length = int(self.headers.get("content-length", 0))
             self.rfile.read(length)
-            got.append((self.command, self.path, self.headers.get("idempotency-key", "")))
-            reply = replies[min(len(got), len(replies)) - 1]
+            requests.append((self.command, self.path, self.headers.get("idempotency-key", "")))
+            response = responses[min(len(requests), len(responses)) - 1]
             self.close_connection = True
-            if reply is None:
+            if response is None:
                 return
-            status, headers, body = reply
+            status, headers, body = response
             self.send_response(status)
-            self.send_header("connection", "close")  # else clients may ask on what is closed
+            self.send_header("connection", "close")  # else the client may reuse it
             for name, value in ({"content-length": str(len(body))} | headers).items():
                 self.send_header(name, value)
             self.end_headers()
@@ -223,46 +229,46 @@ def answering(*replies: Reply | None) -> Iterator[tuple[str, list[tuple[str, str
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}", got
+            yield f"http://127.0.0.1:{server.server_port}", requests
         finally:
             server.shutdown()
             thread.join()
 
 
-def job(status: str, **more: object) -> Reply:
+def job(status: str, **more: object) -> Response:
     progress = {"stage": status, "done": 1, "total": 2, "remaining_s": None}
     document = {"id": "a", "status": status, "progress": progress, **more}
     return 200, {"content-type": "application/json"}, json.dumps(document).encode()
 
 
-BUSY: Reply = (503, {"retry-after": "0"}, b'{"title": "Overloaded", "status": 503}')
-MISSING: Reply = (404, {}, b'{"title": "Not found", "status": 404, "detail": "no job a"}')
+BUSY: Response = (503, {"retry-after": "0"}, b'{"title": "Overloaded", "status": 503}')
+MISSING: Response = (404, {}, b'{"title": "Not found", "status": 404, "detail": "no job a"}')
 
 
-def test_an_upload_is_repeated_as_the_same_job() -> None:
-    replies = (None, BUSY, (502, {}, b"<html>"), job("queued"))
-    with answering(*replies) as (url, got), Client(url) as client:
+def test_retried_upload_keeps_its_idempotency_key() -> None:
+    responses = (None, BUSY, (502, {}, b"<html>"), job("queued"))
+    with scripted(*responses) as (url, requests), Client(url) as client:
         assert client.submit(ONE).status == "queued"
-    assert len(got) == 4 and len({key for _, _, key in got}) == 1 and got[0][2]
+    assert len(requests) == 4 and len({key for _, _, key in requests}) == 1 and requests[0][2]
 
 
-def test_the_service_says_when_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_after_is_followed_up_to_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("tenacity.nap.time.sleep", slept.append)
+    monkeypatch.setattr("service.client.client.time.sleep", slept.append)
     busy = (429, {"retry-after": "7"}, BUSY[2])
-    with answering(busy, busy, job("queued")) as (url, _), Client(url) as client:
+    with scripted(busy, busy, job("queued")) as (url, _), Client(url) as client:
         client.job("a")
     assert slept == [7, 7]
     hours = (503, {"retry-after": "7200"}, BUSY[2])
-    with answering(hours) as (url, got), Client(url) as client:
+    with scripted(hours) as (url, requests), Client(url) as client:
         with pytest.raises(ServiceProblem) as error:
             client.job("a")
         assert error.value.retry_after_s == 7200
-    assert len(got) == 1
+    assert len(requests) == 1
 
 
 @pytest.mark.parametrize(
-    ("reply", "error", "tries"),
+    ("response", "error", "attempts"),
     [
         (BUSY, ServiceProblem, 3),
         (None, NoService, 3),
@@ -272,64 +278,73 @@ def test_the_service_says_when_to_come_back(monkeypatch: pytest.MonkeyPatch) -> 
         ((200, {}, b"{}"), NoService, 1),
     ],
 )
-def test_only_what_may_pass_is_tried_again(
-    reply: Reply | None, error: type[Exception], tries: int
+def test_only_temporary_failures_are_retried(
+    response: Response | None, error: type[Exception], attempts: int
 ) -> None:
-    async def asked(client: AsyncClient) -> None:
-        with pytest.raises(error):
-            await client.job("a")
-
-    def asked_too(client: Client) -> None:
+    def blocking(client: Client) -> None:
         with pytest.raises(error):
             client.job("a")
 
-    with answering(reply) as (url, got):
-        both(url, asked_too, asked, attempts=3)
-        assert len(got) == 2 * tries
+    async def awaiting(client: AsyncClient) -> None:
+        with pytest.raises(error):
+            await client.job("a")
+
+    with scripted(response) as (url, requests):
+        both(url, blocking, awaiting, attempts=3)
+        assert len(requests) == 2 * attempts
 
 
-def test_a_removal_is_not_repeated() -> None:
-    with answering(None) as (url, got), Client(url) as client:
+def test_cancel_is_not_retried() -> None:
+    with scripted(None) as (url, requests), Client(url) as client:
         with pytest.raises(NoService):
             client.cancel("a")
-        assert [method for method, _, _ in got] == ["DELETE"]
+        assert [method for method, _, _ in requests] == ["DELETE"]
 
 
-def test_where_events_cannot_be_heard_the_job_is_asked() -> None:
+def test_follow_polls_the_job_without_events() -> None:
     async def statuses(client: AsyncClient) -> list[str]:
         return [state.status async for state in client.follow("a")]
 
-    replies = (MISSING, job("queued"), None, job("running"), MISSING, job("succeeded"))
-    with answering(*replies * 2) as (url, got):
-        for found in both(url, lambda c: [state.status for state in c.follow("a")], statuses):
-            assert found == ["queued", "running", "succeeded"]
-    assert [path for _, path, _ in got] == ["/jobs/a/events", "/jobs/a"] * 6
+    responses = (MISSING, job("queued"), None, job("running"), MISSING, job("succeeded"))
+    with scripted(*responses * 2) as (url, requests):
+        for states in both(url, lambda c: [state.status for state in c.follow("a")], statuses):
+            assert states == ["queued", "running", "succeeded"]
+    assert [path for _, path, _ in requests] == ["/jobs/a/events", "/jobs/a"] * 6
 
 
-def test_a_job_that_failed_says_why() -> None:
+def test_wait_raises_the_problem_of_a_failed_job() -> None:
     problem = {"title": "Unreadable video", "status": 422, "detail": "no frame"}
     with (
-        answering(MISSING, job("failed", error=problem)) as (url, _),
+        scripted(MISSING, job("failed", error=problem)) as (url, _),
         Client(url) as client,
         pytest.raises(ServiceProblem, match="Unreadable video: no frame"),
     ):
         client.wait("a")
 
 
-def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
+def test_saved_file_is_complete_or_absent(tmp_path: Path) -> None:
     path = tmp_path / "overlay.mp4"
-    torn: Reply = (200, {"content-length": "99"}, b"half of")
-    making: Reply = (202, {"retry-after": "0"}, b"{}")
-    whole: Reply = (200, {}, b"all of it")
-    with answering(making, torn, making, whole) as (url, got), Client(url) as client:
-        client.save_overlay("a", path)
-        assert path.read_bytes() == b"all of it" and len(got) == 4
-    with answering(torn) as (url, _):
+    truncated: Response = (200, {"content-length": "99"}, b"half of")
+    not_ready: Response = (202, {"retry-after": "0"}, b"{}")
+    complete: Response = (200, {}, b"all of it")
 
-        async def saved(client: AsyncClient) -> None:
-            with pytest.raises(NoService):
-                await client.save_overlay("a", path)
+    async def awaiting(client: AsyncClient) -> None:
+        await client.save_overlay("a", path)
 
-        both(url, lambda c: None, saved)
+    responses = (not_ready, truncated, not_ready, complete)
+    with scripted(*responses * 2) as (url, requests):
+        both(url, lambda c: c.save_overlay("a", path), awaiting)
+        assert path.read_bytes() == b"all of it" and len(requests) == 8
+
+    def blocking_fails(client: Client) -> None:
+        with pytest.raises(NoService):
+            client.save_overlay("a", path)
+
+    async def awaiting_fails(client: AsyncClient) -> None:
+        with pytest.raises(NoService):
+            await client.save_overlay("a", path)
+
+    with scripted(truncated) as (url, _):
+        both(url, blocking_fails, awaiting_fails)
     assert path.read_bytes() == b"all of it"
     assert list(tmp_path.iterdir()) == [path]
