@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
+from dotenv import dotenv_values
 from platformdirs import user_state_path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,6 +27,7 @@ from service.errors import Fault, InvalidFields, invalid_fields
 MB = 1_000_000
 MEGAPIXEL = 1_000_000
 PREFIX = "POSELIFT_"
+ENV_FILE = ".env"
 CPU_MODEL, GPU_MODEL = "poseformer-27", "poseformer-81"
 OTHER_VARIABLES = frozenset({"POSELIFT_CACHE"})
 """Read in model/files.py."""
@@ -308,8 +310,9 @@ class Settings(BaseSettings):
 
 
 def read_settings(**given: object) -> Settings:
-    """Settings from POSELIFT_* variables, `given` ones first; raises InvalidInput, for a variable
-    of that kind that there is not, too."""
+    """Settings from `given`, then POSELIFT_* variables, then those of a file .env in the current
+    folder. Raises InvalidInput, also for an unknown variable of that prefix."""
+    _read_env_file()
     _check_names(os.environ)
     try:
         return Settings(**given)  # type: ignore[arg-type]
@@ -317,6 +320,14 @@ def read_settings(**given: object) -> Settings:
         faults = invalid_fields(error.errors()).faults
         named = [Fault((PREFIX + str(f.where[0]).upper(),), f.message) for f in faults]
         raise InvalidFields(named) from error
+
+
+def _read_env_file() -> None:
+    """Into the environment, so that POSELIFT_CACHE and worker processes get them too. Other names
+    of the file are docker-compose.yml's."""
+    for name, value in dotenv_values(ENV_FILE).items():
+        if name.upper().startswith(PREFIX) and value is not None:
+            os.environ.setdefault(name, value)
 
 
 def _check_names(variables: Iterable[str]) -> None:

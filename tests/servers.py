@@ -52,11 +52,11 @@ def server_process(**settings: object) -> Iterator[tuple[subprocess.Popen[bytes]
 
 
 def _address(process: subprocess.Popen[bytes], said: Path) -> str:
-    """What the server says that it answers on, once it does."""
-    while not (found := re.search(r"http://\S+:\d+", said.read_text())):
+    """Where the server listens; requests wait there until it answers."""
+    while not (found := re.search(r"starting on (\S+) port (\d+)\n", said.read_text())):
         assert process.poll() is None, said.read_text()
         time.sleep(0.02)
-    return found[0]
+    return f"http://{found[1]}:{found[2]}"
 
 
 def in_a_loop(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:

@@ -53,6 +53,10 @@ def missing_for_tensorrt() -> list[str]:
     return [*missing_for_cuda(), *([missing] if missing else [])]
 
 
+def has_driver() -> bool:
+    return _loads(DRIVER)
+
+
 def gpu_count() -> int:
     """The number of GPUs that the driver reports; CUDA_VISIBLE_DEVICES may hide some."""
     count = ctypes.c_int()

@@ -10,7 +10,13 @@ from typing import Any
 import onnxruntime
 
 from model.errors import DeviceUnavailable, InvalidInput
-from model.runtime.cuda import gpu_count, missing_for_cuda, missing_for_tensorrt
+from model.runtime.cuda import (
+    DRIVER,
+    gpu_count,
+    has_driver,
+    missing_for_cuda,
+    missing_for_tensorrt,
+)
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -74,6 +80,8 @@ def find_devices(name: str) -> tuple[Device, ...]:
 def why_no_gpu(kind: str = "cuda") -> str | None:
     """Why a GPU of that kind cannot be used, or None."""
     if PROVIDERS[kind] not in onnxruntime.get_available_providers():
+        if not has_driver():
+            return f"no NVIDIA driver ({DRIVER}) was found; a GPU needs it and the extra `gpu`"
         return (
             "the CPU build of ONNX Runtime is installed: uninstall onnxruntime, then install "
             "onnxruntime-gpu (the extra `gpu`)"

@@ -17,7 +17,7 @@ from model import (
 )
 from service.cli.sources import Source, sources
 from service.cli.targets import Targets, targets
-from service.cli.terminal import bar, in_words, say, warn
+from service.cli.terminal import bar, in_words, people_in, report, say, warn
 from service.client.client import Client
 from service.lifting.lifters import Lifters
 from service.settings import Settings, read_settings
@@ -86,6 +86,7 @@ def _make(source: Source, wanted: Targets, lift: Lift, settings: Settings, of: s
         if wanted.overlay:
             warnings += draw(wanted.overlay, progress)
     warn(warnings, source.name)
+    report(source.name, people_in(result), wanted.written(result))
 
 
 @contextmanager

@@ -37,17 +37,27 @@ class Targets:
         each, numbered where there are several."""
         warnings = []
         for format, path in self.motions.items():
-            if format == JSON:
-                write_video(result, path)
-            elif not FORMATS[format].one_person or len(result.people) == 1:
-                write_motion(result, format, path)
-            else:
-                for person in result.people:
-                    numbered = _numbered(path, format, person.id)
-                    write_motion(result, format, numbered, person.id)
-                if not result.people:
-                    warnings.append(f"nobody is in the video: no {format} was written")
+            files = _files(format, path, result)
+            for file, person in files.items():
+                if format == JSON:
+                    write_video(result, file)
+                else:
+                    write_motion(result, format, file, person)
+            if not files:
+                warnings.append(f"nobody is in the video: no {format} was written")
         return warnings
+
+    def written(self, result: VideoResult) -> list[Path]:
+        """Every file made of `result`."""
+        motions = [file for f, path in self.motions.items() for file in _files(f, path, result)]
+        return [*motions, *([self.overlay] if self.overlay else [])]
+
+
+def _files(format: str, path: Path, result: VideoResult) -> dict[Path, int | None]:
+    """Files of one format -> the id of the only person in it; None for a file of everybody."""
+    if format == JSON or not FORMATS[format].one_person or len(result.people) == 1:
+        return {path: None}
+    return {_numbered(path, format, person.id): person.id for person in result.people}
 
 
 def _numbered(path: Path, format: str, person: int) -> Path:

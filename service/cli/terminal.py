@@ -1,20 +1,21 @@
-"""What a person at a terminal sees of work under way: a bar, warnings, errors in one line."""
+"""Output for a person at a terminal: a progress bar, warnings, errors and results in one line."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from tqdm import tqdm
 
-from model import Progress
+from model import Progress, VideoResult
 
 IN_BYTES = ("downloading", "uploading")
 
 
 @contextmanager
 def bar(of: str = "") -> Iterator[Progress]:
-    """A bar with the time left, for one stage after another; without a terminal nothing is drawn.
-    `of` is what is worked on."""
+    """A bar with the time left, for one stage after another; nothing is drawn without a terminal.
+    `of` names the video."""
     shown = None
     with tqdm(disable=None, unit_scale=True) as drawn:
 
@@ -40,8 +41,22 @@ def warn(warnings: Iterable[str], of: str = "") -> None:
         say(f"warning: {of}{': ' * bool(of)}{warning}")
 
 
+def report(name: str, who: str, files: Sequence[Path]) -> None:
+    """One line on stdout: who was found, and the files written."""
+    written = ", ".join(map(str, files)) or "nothing"
+    print(f"poselift: {name}: {who}; wrote {written}")
+
+
+def people_in(result: VideoResult) -> str:
+    """As in `2 people in 75 frames (1: 75, 2: 70)`: each person's id and frames."""
+    people = result.people
+    count = f"{len(people)} {'person' if len(people) == 1 else 'people'}"
+    each = ", ".join(f"{person.id}: {len(person.frames)}" for person in people)
+    return f"{count} in {result.video.frames} frames" + (f" ({each})" if people else "")
+
+
 def in_words(error: Exception) -> str:
-    """An error as a line; an OSError without its number."""
+    """An error as one line; an OSError without its number."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)

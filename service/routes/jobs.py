@@ -1,13 +1,15 @@
-"""/jobs: how far each video is, its result, and its end."""
+"""/jobs: the progress of each video, its result, and its removal."""
 
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
-from fastapi import APIRouter, Depends, Response
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from service.admission.capacity import while_wanted
 from service.jobs.job import path_of
 from service.jobs.ledger import Entry
 from service.jobs.renditions import RETRY_AFTER_S
@@ -18,6 +20,7 @@ from service.wire.documents import dump
 from service.wire.openapi import routes as documented
 
 router = APIRouter()
+CHUNK_BYTES = 1_000_000
 
 
 def job_reply(
@@ -28,6 +31,27 @@ def job_reply(
 
 def result_file(path: Path, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
     return FileResponse(path, media_type=media_type, headers=dict(headers or {}))
+
+
+def named_result(path: Path, document: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
+    """The stored JSON object at `path`, beginning with the job's `id` and `links`."""
+    named = dump({name: document[name] for name in ("id", "links")})
+    head = named.removesuffix(b"}") + b","
+    file = path.open("rb")
+    file.seek(len(b"{"))
+    length = len(head) + path.stat().st_size - len(b"{")
+    return StreamingResponse(
+        _chunks(head, file),
+        headers={**headers, "content-length": str(length)},
+        media_type="application/json",
+    )
+
+
+def _chunks(head: bytes, file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        yield head
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
 
 
 async def _entry(id: str, service: TheService) -> Entry:
@@ -47,7 +71,7 @@ async def get_jobs(service: TheService, query: JobsAsked) -> Response:
 
 @router.get("/jobs/{id}", dependencies=[Depends(no_options)], **documented.JOB)
 async def get_job(service: TheService, entry: TheJob) -> Response:
-    """How far a job is."""
+    """The state and progress of a job."""
     return job_reply(service.jobs.document(entry))
 
 
@@ -58,30 +82,48 @@ async def get_job(service: TheService, entry: TheJob) -> Response:
     **documented.EVENTS,
 )
 async def get_events(service: TheService, entry: TheJob) -> AsyncIterator[ServerSentEvent]:
-    """The job at each change, as server-sent events; the last one tells its end."""
+    """The job at each change, as server-sent events, until it has ended."""
     async for changed in service.jobs.ledger.changes(entry):
         yield ServerSentEvent(raw_data=dump(service.jobs.document(changed)).decode())
 
 
 @router.get("/jobs/{id}/result", dependencies=[OPTIONS_ONCE], **documented.RESULT)
 async def get_result(
-    service: TheService, entry: TheJob, query: ResultAsked, wait: Waiting
+    request: Request, service: TheService, entry: TheJob, query: ResultAsked, wait: Waiting
 ) -> Response:
-    """The result of a job that has succeeded, as a file."""
-    name, job = query.file_name, entry.job
-    service.jobs.check_result(job)
+    """The result of a job that has succeeded, as a file; `Prefer: wait=N` waits for its end."""
     task = {"work": "write", **query.model_dump()}
-    path = await service.jobs.renditions.get(job, name, task, wait.seconds)
+    path = await _made(request, service, entry, query.file_name, task, wait)
     return _rendition(service, entry, path, query.media_type, wait)
 
 
 @router.get("/jobs/{id}/overlay", dependencies=[Depends(no_options)], **documented.OVERLAY)
-async def get_overlay(service: TheService, entry: TheJob, wait: Waiting) -> Response:
+async def get_overlay(
+    request: Request, service: TheService, entry: TheJob, wait: Waiting
+) -> Response:
     """The video with its poses drawn, as an MP4 that browsers play."""
-    service.jobs.check_result(entry.job)
-    task = {"work": "draw"}
-    path = await service.jobs.renditions.get(entry.job, "overlay.mp4", task, wait.seconds)
+    path = await _made(request, service, entry, "overlay.mp4", {"work": "draw"}, wait)
     return _rendition(service, entry, path, "video/mp4", wait)
+
+
+async def _made(
+    request: Request,
+    service: TheService,
+    entry: Entry,
+    name: str,
+    task: Mapping[str, Any],
+    wait: Wait,
+) -> Path | None:
+    """The file made of the job's result; None if that takes longer than `wait`. Without a
+    preference the job itself is not waited for. Raises Conflict, Refused or Gone if there is no
+    result."""
+    jobs, start_s = service.jobs, time.monotonic()
+    if wait.applied and not entry.job.ended:
+        await request.body()
+        await while_wanted(jobs.ledger.ended(entry, wait.seconds), request.receive)
+    jobs.check_result(entry.job)
+    left_s = max(0.0, wait.seconds - (time.monotonic() - start_s))
+    return await jobs.renditions.get(entry.job, name, task, left_s)
 
 
 def _rendition(
@@ -99,7 +141,7 @@ def _rendition(
 
 @router.delete("/jobs/{id}", dependencies=[Depends(no_options)], **documented.CANCEL)
 async def delete_job(service: TheService, entry: TheJob) -> Response:
-    """Cancel a job that has not ended; forget one that has. Its files are removed."""
+    """Cancel a job that has not ended, or remove one that has. Its files are deleted."""
     if await service.jobs.remove(entry):
         return job_reply(service.jobs.document(entry))
     return Response(status_code=204)

@@ -1,4 +1,4 @@
-"""POST /video: a video in, the 3D poses of every person in it out; each is a job."""
+"""POST /video: a video in, the 3D poses of every person out; each upload is a job."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from service.admission.capacity import while_wanted
 from service.jobs.job import path_of
 from service.jobs.jobs import Asked
 from service.jobs.uploads import uploaded
-from service.routes.jobs import job_reply, result_file
+from service.routes.jobs import job_reply, named_result
 from service.routes.preferences import IdempotencyKey, Waiting
 from service.routes.queries import OPTIONS_ONCE, VideoOptionsAsked
 from service.state import TheService
@@ -25,7 +25,7 @@ async def post_video(
     wait: Waiting,
     key: IdempotencyKey,
 ) -> Response:
-    """Find every person in a video, follow them, and lift each to 3D."""
+    """Detect every person in a video, track them, and lift each to 3D."""
     options = query.options(service.settings.detector)
     lifter = await asyncio.to_thread(service.lifters.get, query.model)
     lifter.check(options)
@@ -38,4 +38,5 @@ async def post_video(
     if not entry.job.ended:
         return job_reply(jobs.document(entry), status=202, headers=headers)
     jobs.check_result(entry.job)
-    return result_file(jobs.folder.result(entry.job.id, "result.json"), "application/json", headers)
+    path = jobs.folder.result(entry.job.id, "result.json")
+    return await asyncio.to_thread(named_result, path, jobs.document(entry), headers)

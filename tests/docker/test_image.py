@@ -1,7 +1,7 @@
-"""The CPU image, built and run as `docker compose up` does; `make docker-test` runs this.
+"""The CPU image, built and run as by `docker compose up`; `make docker-test` runs this.
 
-Needs a Docker engine with compose 2.24 or later. PYTHON_IMAGE names another base image, PIP_CONFIG
-a pip.conf, where the usual ones cannot be reached.
+Needs a Docker engine with compose 2.24 or later. Without access to Docker Hub or PyPI, PYTHON_IMAGE
+names another base image and PIP_CONFIG a pip.conf.
 """
 
 import json
@@ -20,17 +20,17 @@ pytestmark = pytest.mark.docker
 
 PROJECT = {"COMPOSE_PROJECT_NAME": "poselift-test", "PUBLISHED_PORT": "0"}
 GIGABYTE = 1e9
-SIGTERM_TAKEN = 128 + 15
-"""Exit status of a server that has put everything in order, and then lets the signal end it."""
+SIGTERM_STATUS = 128 + 15
+"""Exit status of a server that shut down cleanly and then let the signal end it."""
 
 
 def docker(*words: str) -> str:
-    """What a command prints; its errors are the test's."""
-    done = subprocess.run(
+    """The output of a docker command, which must succeed."""
+    run = subprocess.run(
         ["docker", *words], cwd=ROOT, env=os.environ | PROJECT, stdout=subprocess.PIPE, text=True
     )
-    assert done.returncode == 0, f"docker {' '.join(words)}: {done.stdout}"
-    return done.stdout.strip()
+    assert run.returncode == 0, f"docker {' '.join(words)}: {run.stdout}"
+    return run.stdout.strip()
 
 
 def compose(*words: str) -> str:
@@ -42,7 +42,7 @@ def inside(*words: str) -> str:
 
 
 def up() -> httpx.Client:
-    """A client of the service, which is ready: a new container takes a port of its own."""
+    """A client of the service, once it is ready; each container has another port."""
     start_s = time.monotonic()
     compose("up", "--wait", "--no-build")
     print(f"\nready after {time.monotonic() - start_s:.1f} s", end=" ", flush=True)
@@ -51,7 +51,7 @@ def up() -> httpx.Client:
 
 @pytest.fixture(scope="module", autouse=True)
 def built() -> Iterator[None]:
-    """The image; at the end nothing of the containers and volumes is left."""
+    """Build the image; at the end remove containers and volumes."""
     start_s = time.monotonic()
     compose("build", "--quiet")
     print(f"\nbuilt in {time.monotonic() - start_s:.1f} s")
@@ -65,27 +65,28 @@ def client() -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_clip_has_two_people_and_outlives_its_container(client: httpx.Client) -> None:
+def test_result_survives_restarted_and_replaced_container(client: httpx.Client) -> None:
     response = send(client, TWO, prefer="wait=300")
     assert response.status_code == 200, response.text
     assert [person["id"] for person in response.json()["people"]] == [1, 2]
     path = response.headers["location"]
     compose("restart")
     with up() as restarted:
-        assert restarted.get(f"{path}/result").content == response.content
+        result = restarted.get(f"{path}/result").json()
+        assert result.items() < response.json().items()
     compose("down")
     with up() as replaced:
-        assert replaced.get(f"{path}/result").content == response.content
+        assert replaced.get(f"{path}/result").json() == result
 
 
-def test_sigterm_during_a_job_loses_nothing(client: httpx.Client) -> None:
+def test_job_interrupted_by_sigterm_ends_after_restart(client: httpx.Client) -> None:
     path = begin(client, TWO)
     at_work(client, path)
     container = compose("ps", "--quiet", "poselift")
     start_s = time.monotonic()
     compose("stop")
     print(f"stopped in {time.monotonic() - start_s:.1f} s", end=" ")
-    assert docker("inspect", "--format", "{{.State.ExitCode}}", container) == str(SIGTERM_TAKEN)
+    assert docker("inspect", "--format", "{{.State.ExitCode}}", container) == str(SIGTERM_STATUS)
     assert "Application shutdown complete" in compose("logs")
     with up() as restarted:
         assert restarted.get(path).json()["status"] in ("queued", "running")
@@ -94,7 +95,7 @@ def test_sigterm_during_a_job_loses_nothing(client: httpx.Client) -> None:
 
 
 @pytest.mark.usefixtures("client")
-def test_the_container_can_do_little() -> None:
+def test_container_has_no_root_and_no_compiler() -> None:
     assert inside("id", "--user") == "10001"
     assert inside("sh", "-c", "touch /opt/poselift/x 2>/dev/null || echo refused") == "refused"
     assert "Traceback" not in compose("logs")
@@ -103,9 +104,9 @@ def test_the_container_can_do_little() -> None:
 
 
 @pytest.mark.usefixtures("client")
-def test_the_image_says_what_is_in_it() -> None:
-    listed = json.loads(inside("cat", "/opt/poselift/sbom.cdx.json"))["components"]
-    parts = {part["name"] for part in listed}
+def test_image_contains_its_package_list() -> None:
+    components = json.loads(inside("cat", "/opt/poselift/sbom.cdx.json"))["components"]
+    parts = {part["name"] for part in components}
     assert {"mediapipe", "onnxruntime", "fastapi"} <= parts
     assert parts.isdisjoint({"torch", "onnxruntime-gpu", "pip", "pytest"})
     size = int(docker("image", "inspect", "--format", "{{.Size}}", "poselift:cpu"))

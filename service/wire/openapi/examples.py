@@ -80,7 +80,14 @@ LIFT_REPLY: dict[str, Any] = {
     },
     "warnings": [],
 }
+_JOB_ID = "0f3c5a7e9b1d2f4a6c8e0b1d3f5a7c9e"
+_JOB_LINKS = {
+    "self": f"/jobs/{_JOB_ID}",
+    **{name: f"/jobs/{_JOB_ID}/{name}" for name in ("events", "result", "overlay")},
+}
 VIDEO_REPLY: dict[str, Any] = {
+    "id": _JOB_ID,
+    "links": _JOB_LINKS,
     "video": {"width": 1080, "height": 1920, "fps": 60.0, "frames": 1, "duration_s": 0.0167},
     "detector": {"name": "mediapipe", "version": "0.10.21"},
     "model": _MODEL,
@@ -115,7 +122,7 @@ VIDEO_REPLY: dict[str, Any] = {
     ],
 }
 JOB_REPLY: dict[str, Any] = {
-    "id": "0f3c5a7e9b1d2f4a6c8e0b1d3f5a7c9e",
+    "id": _JOB_ID,
     "status": "running",
     "progress": {"stage": "detecting", "done": 30, "total": 75, "remaining_s": 3.1},
     "created_at": "2026-01-31T12:00:00+00:00",
@@ -132,12 +139,7 @@ JOB_REPLY: dict[str, Any] = {
         "focal_px": None,
         "height_m": None,
     },
-    "links": {
-        "self": "/jobs/0f3c5a7e9b1d2f4a6c8e0b1d3f5a7c9e",
-        "events": "/jobs/0f3c5a7e9b1d2f4a6c8e0b1d3f5a7c9e/events",
-        "result": "/jobs/0f3c5a7e9b1d2f4a6c8e0b1d3f5a7c9e/result",
-        "overlay": "/jobs/0f3c5a7e9b1d2f4a6c8e0b1d3f5a7c9e/overlay",
-    },
+    "links": _JOB_LINKS,
 }
 PROBLEM: dict[str, Any] = {
     "type": "urn:poselift:problem:invalid-value",

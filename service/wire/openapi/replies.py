@@ -124,20 +124,6 @@ class Person(BaseModel):
     root: Root
 
 
-class VideoReply(BaseModel):
-    """Every person in a video."""
-
-    model_config = _shown(examples.VIDEO_REPLY)
-
-    video: VideoFacts
-    detector: Named
-    model: Named
-    applied: Applied
-    warnings: Warnings
-    room: Annotated[Room | None, Field(description="null where nobody was seen")]
-    people: list[Person]
-
-
 class JobProgress(BaseModel):
     """How far a job is; null where it is not known."""
 
@@ -154,6 +140,22 @@ class JobLinks(BaseModel):
     events: str
     result: str
     overlay: str
+
+
+class VideoReply(BaseModel):
+    """Every person in a video."""
+
+    model_config = _shown(examples.VIDEO_REPLY)
+
+    id: Annotated[str | None, Field(description="of the job; in the reply of POST /video")] = None
+    links: Annotated[JobLinks | None, Field(description="likewise")] = None
+    video: VideoFacts
+    detector: Named
+    model: Named
+    applied: Applied
+    warnings: Warnings
+    room: Annotated[Room | None, Field(description="null where nobody was seen")]
+    people: list[Person]
 
 
 class JobReply(BaseModel):

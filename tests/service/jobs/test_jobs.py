@@ -49,7 +49,9 @@ def test_the_result_is_what_a_waiting_caller_gets(server: httpx.Client, done: st
     VideoReply.model_validate(waited.json(), strict=True)
     fetched = server.get(f"{done}/result")
     assert fetched.headers["content-type"] == "application/json"
-    assert fetched.content == waited.content
+    job = {name: waited.json()[name] for name in ("id", "links")}
+    assert waited.headers["location"] == job["links"]["self"]
+    assert {**job, **fetched.json()} == waited.json()
 
 
 def test_other_formats_hold_the_same(server: httpx.Client, done: str, tmp_path: Path) -> None:

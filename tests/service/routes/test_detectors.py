@@ -1,4 +1,4 @@
-"""Detectors by name, through a real server: the operator may name files, a stranger may not."""
+"""Detectors by name through a real server: settings may name files, requests may not."""
 
 import io
 from pathlib import Path
@@ -22,8 +22,8 @@ def walk() -> list[Float32]:
 
 
 @pytest.fixture(scope="module")
-def film() -> bytes:
-    """A person of dots who walks to the right, 25 frames a second, every colour as it was."""
+def video() -> bytes:
+    """A lossless video at 25 fps of a person drawn as dots who walks to the right."""
     written = io.BytesIO()
     with av.open(written, "w", format="matroska") as container:
         stream = container.add_stream("ffv1", rate=25)
@@ -35,8 +35,8 @@ def film() -> bytes:
     return written.getvalue()
 
 
-def post(client: httpx.Client, film: bytes, **options: str) -> httpx.Response:
-    return client.post("/video", files={"file": ("f.mp4", film)}, params=options)
+def post(client: httpx.Client, video: bytes, **options: str) -> httpx.Response:
+    return client.post("/video", files={"file": ("f.mp4", video)}, params=options)
 
 
 TOY = """
@@ -56,18 +56,18 @@ class Toy(Detector):
 """
 
 
-def test_rtmpose_as_the_services_detector(
-    start_server: ServerStarter, tmp_path: Path, film: bytes
+def test_rtmpose_file_from_settings_is_used_and_refused_in_requests(
+    start_server: ServerStarter, tmp_path: Path, video: bytes
 ) -> None:
     network = simcc_network(tmp_path / "dots.onnx", size=(144, 192))
     name = f"rtmpose:{network},boxes=whole-image"
     with start_server(detector=name) as client:
-        reply = post(client, film, max_people="1")
+        reply = post(client, video, max_people="1")
         assert reply.status_code == 200, reply.text
-        same = post(client, film, max_people="1", detector=name)
+        same = post(client, video, max_people="1", detector=name)
         assert same.json()["people"] == reply.json()["people"]
-        for asked in (f"rtmpose:{network}", "rtmpose:http://127.0.0.1:9/a.onnx", "class:os.system"):
-            refused = post(client, film, detector=asked)
+        for other in (f"rtmpose:{network}", "rtmpose:http://127.0.0.1:9/a.onnx", "class:os.system"):
+            refused = post(client, video, detector=other)
             assert refused.status_code == 422
             _, _, known = refused.json()["detail"].partition("; known: ")
             assert known.startswith("mediapipe, mediapipe:heavy, mmpose, rtmpose:")
@@ -81,17 +81,17 @@ def test_rtmpose_as_the_services_detector(
     assert np.float32(person["poses"]).shape == (FRAMES, len(H36M17.joints), 3)
 
 
-def test_a_detector_of_ones_own_is_one_file_with_one_method(
-    start_server: ServerStarter, tmp_path: Path, film: bytes
+def test_own_detector_class_is_used_by_the_service(
+    start_server: ServerStarter, tmp_path: Path, video: bytes
 ) -> None:
     (tmp_path / "toys.py").write_text(TOY)
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("PYTHONPATH", f"{ROOT}:{tmp_path}")
         with start_server(detector="class:toys.Toy") as client:
-            reply = post(client, film).json()
+            reply = post(client, video).json()
     assert reply["detector"] == {"name": "toy", "version": "1"}
     assert len(reply["people"][0]["frames"]) == FRAMES
 
 
-def test_options_take_any_name_that_can_be_meant() -> None:
+def test_video_options_accept_a_detector_with_its_options() -> None:
     assert VideoOptions(detector="rtmpose:x.onnx,boxes=yolox-m,joints=halpe26")

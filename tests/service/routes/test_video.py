@@ -1,8 +1,9 @@
-"""POST /video through a real server, on real clips, broken ones and what is no video at all."""
+"""POST /video through a real server: real clips, broken videos and files that are not videos."""
 
 import io
 import json
 import struct
+import time
 import wave
 import zlib
 from collections.abc import Callable
@@ -40,7 +41,7 @@ def lifted(client: httpx.Client, content: bytes, **options: object) -> Reply:
 
 @pytest.fixture(scope="module")
 def offline(weights_file: Path) -> VideoResult:
-    """The clip of one person, by the library alone."""
+    """The result of the library for the clip of one person."""
     return lift_video(ONE, Lifter.load(weights_file), VideoOptions(max_people=1))
 
 
@@ -49,7 +50,7 @@ def two_people(server: httpx.Client) -> Reply:
     return lifted(server, TWO.read_bytes())
 
 
-def test_the_answer_is_the_librarys(server: httpx.Client, offline: VideoResult) -> None:
+def test_video_reply_equals_library_result(server: httpx.Client, offline: VideoResult) -> None:
     reply = lifted(server, ONE.read_bytes(), max_people=1)
     assert reply["video"]["frames"] == offline.video.frames
     assert reply["detector"] == dict(zip(("name", "version"), offline.detector, strict=True))
@@ -63,17 +64,17 @@ def test_the_answer_is_the_librarys(server: httpx.Client, offline: VideoResult) 
     np.testing.assert_array_equal(np.float32(found["confidence"]), expected.confidence)
 
 
-def test_both_people_are_found_and_kept_apart(two_people: Reply) -> None:
+def test_two_people_keep_their_ids(two_people: Reply) -> None:
     assert [person["id"] for person in two_people["people"]] == [1, 2]
     assert len(two_people["warnings"]) == 2
-    assert all("left and right were swapped back" in said for said in two_people["warnings"])
+    assert all("left and right were swapped back" in text for text in two_people["warnings"])
     for person in two_people["people"]:
         assert len(person["frames"]) == len(person["poses"]) == len(person["keypoints"])
         assert len(person["times_s"]) == len(person["frames"])
         assert np.isfinite(np.float32(person["poses"])).all()
 
 
-def test_limbs_are_of_human_length(two_people: Reply) -> None:
+def test_limbs_have_human_lengths(two_people: Reply) -> None:
     for person in two_people["people"]:
         poses = np.float32(person["poses"])
         for side in ("left", "right"):
@@ -82,10 +83,10 @@ def test_limbs_are_of_human_length(two_people: Reply) -> None:
                 assert 0.25 < np.median(np.linalg.norm(end - start, axis=-1)) < 0.6
 
 
-def test_left_is_left(two_people: Reply) -> None:
-    """As one sees in the clip: the woman walks to the left, so that her left side is the near one;
-    the man, further left in the picture, faces the camera at first and later the right."""
-    man, woman = sorted(two_people["people"], key=lambda one: one["keypoints"][20][0][0])
+def test_left_joints_are_on_the_left(two_people: Reply) -> None:
+    """In the clip the woman walks to the left, with her left side towards the camera; the man,
+    further left in the image, first faces the camera and later the right."""
+    man, woman = sorted(two_people["people"], key=lambda person: person["keypoints"][20][0][0])
     for joint in ("shoulder", "hip"):
         assert np.mean(left_from_right(woman, joint)[:, 2] < 0) > 0.9
         facing, turned = left_from_right(man, joint)[18:30], left_from_right(man, joint)[55:]
@@ -94,7 +95,7 @@ def test_left_is_left(two_people: Reply) -> None:
 
 
 def left_from_right(person: Reply, joint: str) -> np.ndarray[Any, Any]:
-    """Where the left joint lies, seen from the right one: (n, 3) m, z away from the camera."""
+    """From the right joint to the left one: (n, 3) m, z away from the camera."""
     poses = np.float32(person["poses"])
     return poses[:, index_of("left", joint)] - poses[:, index_of("right", joint)]
 
@@ -111,13 +112,13 @@ HDR = {"x265-params": "transfer=smpte2084:colorprim=bt2020:colormatrix=bt2020nc:
     [("libx265", "yuv420p10le", HDR), ("libx264", "yuv420p", {"flags": "+ildct+ilme"})],
     ids=["HDR, 10 bit", "interlaced"],
 )
-def test_other_ways_to_film_the_same(
+def test_hdr_and_interlaced_copies_give_the_same_keypoints(
     server: httpx.Client, two_people: Reply, codec: str, pixels: str, options: dict[str, str]
 ) -> None:
     reply = lifted(server, transcoded(TWO, codec, pixels, options))
     found, expected = (
-        max(one["people"], key=lambda person: person["keypoints"][0][0])["keypoints"][:12]
-        for one in (reply, two_people)
+        max(video["people"], key=lambda person: person["keypoints"][0][0])["keypoints"][:12]
+        for video in (reply, two_people)
     )
     apart_px = np.linalg.norm(np.subtract(found, expected)[..., :2], axis=-1)
     assert (reply["video"]["fps"], len(reply["people"])) == (pytest.approx(30), 2)
@@ -128,40 +129,40 @@ def transcoded(clip: Path, codec: str, pixels: str, options: dict[str, str]) -> 
     """The first 12 frames of a clip."""
     content = io.BytesIO()
     with av.open(clip) as source, av.open(content, "w", format="mp4") as target:
-        film = source.streams.video[0]
-        stream = target.add_stream(codec, rate=film.average_rate, options=options)
-        stream.width, stream.height, stream.pix_fmt = film.width, film.height, pixels
-        for number, frame in zip(range(12), source.decode(film), strict=False):
+        video = source.streams.video[0]
+        stream = target.add_stream(codec, rate=video.average_rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = video.width, video.height, pixels
+        for number, frame in zip(range(12), source.decode(video), strict=False):
             changed = frame.reformat(format=pixels)
-            changed.pts, changed.time_base = number, 1 / film.average_rate
+            changed.pts, changed.time_base = number, 1 / video.average_rate
             target.mux(stream.encode(changed))
         target.mux(stream.encode())
     return content.getvalue()
 
 
-def test_nobody_in_the_picture_is_an_answer(server: httpx.Client) -> None:
-    reply = lifted(server, film(lambda index: np.full((120, 160, 3), 127, np.uint8)))
+def test_video_without_people_has_an_empty_result(server: httpx.Client) -> None:
+    reply = lifted(server, encoded(lambda index: np.full((120, 160, 3), 127, np.uint8)))
     assert reply["people"] == []
     assert reply["video"]["frames"] == 5
 
 
-def film(
-    picture: Callable[[int], np.ndarray[Any, Any]], suffix: str = "mp4", frames: int = 5
+def encoded(
+    image: Callable[[int], np.ndarray[Any, Any]], suffix: str = "mp4", frames: int = 5
 ) -> bytes:
-    """A video file of a few frames, 25 a second."""
+    """A video file of a few frames at 25 fps."""
     written = io.BytesIO()
     with av.open(written, "w", format=suffix) as container:
         stream = container.add_stream("mpeg4", rate=25)
-        stream.height, stream.width = picture(0).shape[:2]
+        stream.height, stream.width = image(0).shape[:2]
         stream.pix_fmt = "yuv420p"
         for index in range(frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index))))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image(index))))
         container.mux(stream.encode())
     return written.getvalue()
 
 
 def sound() -> bytes:
-    """A second of silence in an MP4, without a picture."""
+    """A second of silence in an MP4 without a video stream."""
     written = io.BytesIO()
     with av.open(written, "w", format="mp4") as container:
         stream = container.add_stream("aac", rate=8000)
@@ -200,7 +201,7 @@ DASH = '<?xml version="1.0"?><MPD><Period><BaseURL>{path}</BaseURL></Period></MP
     "content",
     [
         b"",
-        b"I am not a video.\n" * 100,
+        b"This is text.\n" * 100,
         np.random.default_rng(0).bytes(100_000),
         sound(),
         wav(),
@@ -211,11 +212,11 @@ DASH = '<?xml version="1.0"?><MPD><Period><BaseURL>{path}</BaseURL></Period></MP
         DASH.format(path=ONE).encode(),
     ],
     ids=[
-        *("empty", "text", "random", "sound in mp4", "wav", "picture"),
+        *("empty", "text", "random", "sound in mp4", "wav", "png"),
         *("playlist", "playlist of urls", "concat", "dash"),
     ],
 )
-def test_what_is_no_video_is_415(server: httpx.Client, content: bytes) -> None:
+def test_file_that_is_not_a_video_gets_415(server: httpx.Client, content: bytes) -> None:
     response = post(server, content)
     assert response.status_code == 415, response.text
     assert response.headers["content-type"] == "application/problem+json"
@@ -223,41 +224,66 @@ def test_what_is_no_video_is_415(server: httpx.Client, content: bytes) -> None:
     assert str(ONE) not in response.text
 
 
-def test_a_video_without_its_index_is_unreadable(server: httpx.Client) -> None:
-    content = film(lambda index: np.full((64, 64, 3), 40 * index, np.uint8))
+def test_video_without_index_gets_422(server: httpx.Client) -> None:
+    content = encoded(lambda index: np.full((64, 64, 3), 40 * index, np.uint8))
     response = post(server, content[: content.index(b"moov")])
     assert response.status_code == 422, response.text
     assert response.json()["title"] == "Unreadable video"
 
 
-def test_a_video_that_breaks_off_gives_what_is_there(server: httpx.Client) -> None:
+def test_truncated_video_is_lifted_with_a_warning(server: httpx.Client) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (25, 64, 64, 3), np.uint8)
-    content = film(lambda index: noise[index], "matroska", frames=25)
+    content = encoded(lambda index: noise[index], "matroska", frames=25)
     reply = lifted(server, content[: len(content) * 2 // 3])
     assert 0 < reply["video"]["frames"] < 25
     assert any("breaks off" in warning for warning in reply["warnings"])
 
 
-def test_the_command_line_answers_as_the_server_does(offline: VideoResult, tmp_path: Path) -> None:
-    """One run writes the poses and the picture of them; npz holds what json holds."""
+def test_command_line_writes_and_reports_poses_and_overlay(
+    offline: VideoResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output, overlay = tmp_path / "poses.npz", tmp_path / "overlay.mp4"
-    asked = [str(ONE), "-o", str(output), "--overlay", str(overlay), "--max-people", "1"]
-    assert main(["video", *asked]) == 0
+    arguments = [str(ONE), "-o", str(output), "--overlay", str(overlay), "--max-people", "1"]
+    assert main(["video", *arguments]) == 0
     person = offline.people[0]
+    people = f"1 person in {offline.video.frames} frames (1: {len(person.frames)})"
+    assert capsys.readouterr().out == f"poselift: {ONE}: {people}; wrote {output}, {overlay}\n"
     with np.load(output) as arrays:
         np.testing.assert_array_equal(arrays["poses"], person.poses.xyz)
         np.testing.assert_array_equal(arrays["keypoints"][..., :2], person.keypoints.xy)
         np.testing.assert_array_equal(arrays["frames"], person.frames)
         np.testing.assert_array_equal(arrays["times_s"], person.times_s)
         assert set(arrays["person"].tolist()) == {1}
-    with av.open(str(overlay)) as film_of_poses:
-        assert film_of_poses.streams.video[0].frames == offline.video.frames
+    with av.open(str(overlay)) as container:
+        assert container.streams.video[0].frames == offline.video.frames
     assert sorted(path.name for path in tmp_path.iterdir()) == ["overlay.mp4", "poses.npz"]
 
 
-def test_the_json_of_the_command_line_is_the_servers(server: httpx.Client, tmp_path: Path) -> None:
+def test_command_line_and_server_give_the_same_json(server: httpx.Client, tmp_path: Path) -> None:
     clip = tmp_path / "grey.avi"
-    clip.write_bytes(film(lambda index: np.full((64, 64, 3), 127, np.uint8), "avi"))
+    clip.write_bytes(encoded(lambda index: np.full((64, 64, 3), 127, np.uint8), "avi"))
     output = tmp_path / "poses.json"
     assert main(["video", str(clip), "-o", str(output)]) == 0
-    assert json.loads(output.read_text()) == lifted(server, clip.read_bytes())
+    reply = lifted(server, clip.read_bytes())
+    assert json.loads(output.read_text()) == {k: reply[k] for k in reply.keys() - {"id", "links"}}
+
+
+def test_video_reply_names_its_job(server: httpx.Client, two_people: Reply) -> None:
+    job = server.get(two_people["links"]["self"]).json()
+    assert (job["id"], job["links"]) == (two_people["id"], two_people["links"])
+    result = server.get(job["links"]["result"]).json()
+    assert {"id": job["id"], "links": job["links"], **result} == two_people
+
+
+@pytest.mark.parametrize("name", ["result", "overlay"])
+def test_result_waits_for_the_job_as_preferred(server: httpx.Client, name: str) -> None:
+    files = {"file": TWO.read_bytes()}
+    job = server.post("/video", files=files, headers={"prefer": "respond-async"}).json()
+    path = job["links"][name]
+    assert server.get(path).status_code == 409
+    start_s = time.monotonic()
+    assert server.get(path, headers={"prefer": "wait=1"}).status_code == 409
+    assert 1 <= time.monotonic() - start_s < 5
+    response = server.get(path, headers={"prefer": "wait=200"})
+    assert response.status_code == 200
+    assert response.headers["preference-applied"] == "wait=200"
