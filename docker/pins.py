@@ -1,29 +1,32 @@
-"""pyproject.toml -> requirement files for pip, one for each list of pins, in the folder named.
+"""pyproject.toml and requirements/ -> files for pip in the given folder: each list of requirements,
+and constraints.txt with the exact versions.
 
-The images copy these files and not pyproject.toml itself, so that only a changed pin makes pip run
-again.
+The images copy these files and not pyproject.toml itself, so that pip runs again only when
+requirements change.
 """
 
 import sys
 import tomllib
 from pathlib import Path
 
+LOCKS = ("requirements/lock.txt", "requirements/torch.txt")
+
 
 def main(folder: Path) -> None:
-    with open("pyproject.toml", "rb") as file:
-        said = tomllib.load(file)
-    project = said["project"]
+    document = tomllib.loads(Path("pyproject.toml").read_text())
+    project = document["project"]
     lists = {
-        "build": said["build-system"]["requires"],
+        "build": document["build-system"]["requires"],
         "serve": project["dependencies"],
         **project["optional-dependencies"],
-        **{f"{name}-alone": pins for name, pins in said["dependency-groups"].items()},
+        **{f"{name}-alone": lines for name, lines in document["dependency-groups"].items()},
     }
-    # the CUDA image has the libraries that this extra would bring from PyPI
-    lists["gpu"] = [pin.replace("[cuda,cudnn]", "") for pin in lists["gpu"]]
+    # the CUDA image already contains the libraries of this extra
+    lists["gpu"] = [line.replace("[cuda,cudnn]", "") for line in lists["gpu"]]
     folder.mkdir()
-    for name, pins in lists.items():
-        (folder / f"{name}.txt").write_text("\n".join(pins) + "\n")
+    for name, lines in lists.items():
+        (folder / f"{name}.txt").write_text("\n".join(lines) + "\n")
+    (folder / "constraints.txt").write_text("".join(Path(lock).read_text() for lock in LOCKS))
 
 
 main(Path(sys.argv[1]))

@@ -1,5 +1,5 @@
-"""docker-compose.yml, the Dockerfile and the dashboard fit each other and the service. What needs a
-Docker engine is in test_docker.py."""
+"""docker-compose.yml, the Dockerfile and the dashboard match each other and the service. Tests that
+need a Docker engine are in test_image.py."""
 
 import json
 import re
@@ -25,28 +25,28 @@ PROFILES = [(), ("gpu",), ("monitoring",), ("gpu", "monitoring")]
 
 
 def default(text: object) -> str:
-    """A value of docker-compose.yml where nothing is set."""
+    """A value of docker-compose.yml with no variables set."""
     return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(text))
 
 
 @pytest.mark.parametrize("profiles", PROFILES, ids="-".join)
-def test_docker_compose_takes_it(profiles: tuple[str, ...]) -> None:
+def test_docker_compose_accepts_every_profile(profiles: tuple[str, ...]) -> None:
     if not shutil.which("docker") or subprocess.run(["docker", "compose", "version"]).returncode:
         pytest.skip("docker compose is not here")
     chosen = [word for name in profiles for word in ("--profile", name)]
     command = ["docker", "compose", *chosen, "config", "--services"]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not said.stderr
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not result.stderr
     expected = {n for n, s in SERVICES.items() if set(s.get("profiles", profiles)) <= set(profiles)}
-    assert set(said.stdout.split()) == expected
+    assert set(result.stdout.split()) == expected
 
 
-def test_only_the_cpu_needs_no_profile() -> None:
+def test_only_the_cpu_service_has_no_profile() -> None:
     assert [name for name, service in SERVICES.items() if "profiles" not in service] == ["poselift"]
     assert SERVICES["poselift"]["environment"]["POSELIFT_DEVICE"] == "cpu"
 
 
-def test_the_images_are_there() -> None:
+def test_compose_images_match_dockerfile_stages() -> None:
     stages = re.findall(r"^FROM \S+ AS (\S+)", DOCKERFILE, re.MULTILINE)
     assert {service["build"]["target"] for service in OURS} <= {"cpu", "gpu", "mmpose", "train"}
     assert {"cpu", "gpu", "mmpose", "train"} <= set(stages)
@@ -59,7 +59,7 @@ def test_the_images_are_there() -> None:
     assert all(re.search(r":\D*\d+\.\d+\.\d+", image) for image in [*images.values(), *others])
 
 
-def test_the_containers_can_do_little() -> None:
+def test_containers_are_unprivileged_and_local() -> None:
     for service in SERVICES.values():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
@@ -68,7 +68,7 @@ def test_the_containers_can_do_little() -> None:
     assert re.findall(r"^USER (\S+)", finals, re.MULTILINE) == ["10001", "10001"]
 
 
-def test_the_settings_are_settings_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compose_settings_are_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     for service in OURS:
         given = {name: default(value) for name, value in service["environment"].items()}
         for name, value in given.items():
@@ -81,7 +81,7 @@ def test_the_settings_are_settings_that_fit(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.undo()
 
 
-def test_what_the_container_writes_to_is_a_volume() -> None:
+def test_jobs_folder_and_cache_are_volumes() -> None:
     for service in OURS:
         names, folders = zip(*(volume.split(":") for volume in service["volumes"]), strict=True)
         assert set(names) <= COMPOSE["volumes"].keys()
@@ -89,23 +89,26 @@ def test_what_the_container_writes_to_is_a_volume() -> None:
         assert folders == (environment["POSELIFT_JOBS_FOLDER"], environment["POSELIFT_CACHE"])
 
 
-def test_the_pins_are_taken_from_the_project(tmp_path: Path) -> None:
+def test_requirement_files_are_made_from_the_project(tmp_path: Path) -> None:
     command = [sys.executable, DOCKER / "pins.py", tmp_path / "pins"]
     subprocess.run(command, cwd=ROOT, check=True)
     made = {path.name for path in (tmp_path / "pins").iterdir()}
     assert set(re.findall(r"/pins/([\w-]+\.txt)", DOCKERFILE)) <= made
-    (gpu,) = (tmp_path / "pins" / "gpu.txt").read_text().split()
-    assert re.fullmatch(r"onnxruntime-gpu==[\d.]+", gpu)
+    (gpu,) = (tmp_path / "pins" / "gpu.txt").read_text().splitlines()
+    assert re.fullmatch(r"onnxruntime-gpu>=[\d.]+,<\d+; sys_platform == 'linux'", gpu)
+    locked = (tmp_path / "pins" / "constraints.txt").read_text()
+    assert {"onnxruntime", "onnxruntime-gpu", "torch"} <= set(re.findall(r"^(.+?)==", locked, re.M))
+    assert "http" not in locked
 
 
-def test_prometheus_asks_the_services() -> None:
+def test_prometheus_scrapes_both_services() -> None:
     scraped = yaml.safe_load((DOCKER / "monitoring" / "prometheus.yml").read_text())
     (found,) = scraped["scrape_configs"][0]["dns_sd_configs"]
     assert [SERVICES[name] for name in found["names"]] == OURS
     assert {service["environment"]["POSELIFT_PORT"] for service in OURS} == {found["port"]}
 
 
-def test_the_dashboard_shows_what_is_measured(server: httpx.Client) -> None:
+def test_dashboard_uses_existing_metrics(server: httpx.Client) -> None:
     text = server.get("/metrics").text
     kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)", text, re.MULTILINE))
     parts = ("_bucket", "_sum", "_count")
@@ -115,12 +118,12 @@ def test_the_dashboard_shows_what_is_measured(server: httpx.Client) -> None:
         for part in (parts if kind == "histogram" else ("",))
     }
     dashboard = json.loads((DOCKER / "monitoring" / "poselift.json").read_text())
-    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-    used = set(re.findall(r"poselift_\w+", " ".join(asked)))
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    used = set(re.findall(r"poselift_\w+", " ".join(queries)))
     assert len(used) > 10
     assert used <= measured
 
 
-def test_hadolint_is_content() -> None:
+def test_hadolint_accepts_the_dockerfile() -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
     subprocess.run([hadolint, DOCKER / "Dockerfile"], check=True)
