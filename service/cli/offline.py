@@ -5,7 +5,7 @@ from pathlib import Path
 
 from model import Given, InvalidInput, lift_keypoints
 from service.cli.keypoint_files import read_request
-from service.cli.terminal import report, warn
+from service.cli.terminal import people_in, report, warn
 from service.lifting.lifters import Lifters
 from service.settings import read_settings
 from service.wire.files import format_to_write, write_lift
@@ -23,5 +23,5 @@ def lift(keypoints: Path, output: Path, given: Given) -> int:
     result = replace(result, warnings=(*guessed, *result.warnings))
     write_lift(result, output)
     warn(result.warnings)
-    report(str(keypoints), f"1 person in {len(result.frames)} frames", [output])
+    report(str(keypoints), people_in(result), [output])
     return 0
