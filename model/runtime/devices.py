@@ -81,7 +81,7 @@ def why_no_gpu(kind: str = "cuda") -> str | None:
     """Why a GPU of that kind cannot be used, or None."""
     if PROVIDERS[kind] not in onnxruntime.get_available_providers():
         if not has_driver():
-            return f"no NVIDIA driver ({DRIVER}) was found; a GPU needs it and the extra `gpu`"
+            return f"no NVIDIA driver ({DRIVER}) was found; a GPU needs it and onnxruntime-gpu"
         return (
             "the CPU build of ONNX Runtime is installed: uninstall onnxruntime, then install "
             "onnxruntime-gpu (the extra `gpu`)"

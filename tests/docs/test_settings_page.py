@@ -33,11 +33,13 @@ BESIDE = """
 One more is no setting of the service alone, because the command line and the library heed it too:
 `POSELIFT_CACHE`, the folder of what is downloaded once (a path; `~/.cache/poselift`).
 
-With `docker compose`, these go into a file `.env` ([docker.md](docker.md)).
+A file `.env` in the current folder is read too, by poselift and `docker compose`
+([docker.md](docker.md)); variables of the environment override it.
 """
 
 HEAD = """\
-# Copy this file to .env, where `docker compose` finds it, and take the # from what you change.
+# Copy this file to .env, which poselift and `docker compose` read, and remove the # of lines that you
+# change.
 
 # What the containers are reached by, and made from.
 """
