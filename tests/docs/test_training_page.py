@@ -1,4 +1,4 @@
-"""docs/training.md does what it says: its commands and its code are run, on little data."""
+"""The commands and the code of docs/training.md run, on little data."""
 
 import re
 import shlex
@@ -19,18 +19,17 @@ SMALL = "--windows 64 --batch 32 --joint-width 8 --spatial-depth 1 --temporal-de
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
 def motion(recordings_file: Path) -> Motion:
-    """More than two seconds of a real person."""
+    """More than two seconds of a recorded person, forwards and backwards."""
     file = np.load(recordings_file)
     joints = file["pos"][: file["offsets"][1]] * float(file["scale"])
-    there_and_back = np.concatenate([joints, joints[::-1]])
-    return Motion("source", "anna", there_and_back[:110], fps=50.0)
+    return Motion("source", "anna", np.concatenate([joints, joints[::-1]])[:110], fps=50.0)
 
 
 def _section(title: str) -> str:
@@ -49,25 +48,25 @@ def _commands(title: str) -> list[list[str]]:
     """The arguments of each poselift command of a section, with a small network for training."""
     blocks = [block.replace("\\\n", " ") for block in _blocks(title, "sh")]
     lines = [line for block in blocks for line in block.splitlines()]
-    found = [shlex.split(line)[1:] for line in lines if line.startswith("poselift ")]
-    for command in found:
+    commands = [shlex.split(line)[1:] for line in lines if line.startswith("poselift ")]
+    for command in commands:
         if command[0] == "train":
             at = command.index("--minutes" if "--minutes" in command else "--preset")
             command[at : at + 2] = shlex.split(SMALL)
             command[command.index("--frames") + 1] = "3"
-    return found
+    return commands
 
 
-def test_train_on_your_own_data(here: Path, motion: Motion, weights_file: Path) -> None:
+def test_train_on_your_own_data(folder: Path, motion: Motion, weights_file: Path) -> None:
     x, y, z = np.moveaxis(motion.at(120.0), -1, 0)
     for name in ("anna_01", "ben_01", "cleo_01"):
-        np.save(here / f"{name}.npy", np.stack([x, -z, y], axis=-1) * 1000)  # mm, Z up
+        np.save(folder / f"{name}.npy", np.stack([x, -z, y], axis=-1) * 1000)  # mm, Z up
 
     (code,) = _blocks("Train on your own data", "python")
     exec(compile(code, str(PAGE), "exec"), {})
     commands = _commands("Train on your own data")
     assert [command[0] for command in commands] == ["train", "train", "export", "evaluate"]
-    tuning = commands[1]  # in place of the first, from the weights that ship
+    tuning = commands[1]  # starts from the shipped weights, unlike the first
     for option, value in (("-o", "tuned.pt"), ("--start-from", weights_file), ("--frames", 27)):
         tuning[tuning.index(option) + 1] = str(value)
     for command in commands:
@@ -75,15 +74,15 @@ def test_train_on_your_own_data(here: Path, motion: Motion, weights_file: Path) 
 
     stored = np.load("mine.npz")
     np.testing.assert_allclose(stored["pos"][0] * stored["scale"], motion.joints[0], atol=2e-4)
-    assert Lifter.load(here / "weights" / "mine.onnx").frames == 3
-    assert averaged_network(here / "tuned.pt").shape.frames == 27
+    assert Lifter.load(folder / "weights" / "mine.onnx").frames == 3
+    assert averaged_network(folder / "tuned.pt").shape.frames == 27
 
 
 def test_rebuild_from_cmus_originals(
-    here: Path, capsys: pytest.CaptureFixture[str], motion: Motion
+    folder: Path, capsys: pytest.CaptureFixture[str], motion: Motion
 ) -> None:
     originals = DATA / "cmu"
-    (here / "cmu").mkdir()
+    (folder / "cmu").mkdir()
     held_out = 0
     (command,) = _commands("Rebuild from CMU's originals")
     people = command[command.index("--split") + 1 :]
@@ -93,28 +92,28 @@ def test_rebuild_from_cmus_originals(
         for suffix in ("asf", "amc"):
             name = f"{number}.asf" if suffix == "asf" else f"{number}_01.amc"
             source = originals / ("02.asf" if suffix == "asf" else "02_01.amc")
-            (here / "cmu" / name).write_bytes(source.read_bytes())
-    (here / "cmu-index.txt").write_text("02_01\twalk\n")
+            (folder / "cmu" / name).write_bytes(source.read_bytes())
+    (folder / "cmu-index.txt").write_text("02_01\twalk\n")
     assert run(command[0], command[1:]) == 0
     assert f"cmu_val.npz: {held_out} sequences" in capsys.readouterr().out
     assert np.load("cmu.npz")["action"].tolist() == ["walk"]
 
 
-def test_human36m(here: Path, motion: Motion) -> None:
+def test_human36m(folder: Path, motion: Motion) -> None:
     x, y, z = np.moveaxis(motion.joints[:40] - motion.joints[:1, :1] * [1, 0, 1], -1, 0)
     joints = np.zeros((40, 32, 3), np.float32)
-    taken = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
-    joints[:, taken] = np.stack([x, -z, y], axis=-1)
-    everyone = ("S1", "S5", "S6", "S7", "S8", "S9", "S11")
-    np.savez("data_3d_h36m.npz", positions_3d={who: {"Eating": joints} for who in everyone})
+    used = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
+    joints[:, used] = np.stack([x, -z, y], axis=-1)
+    subjects = ("S1", "S5", "S6", "S7", "S8", "S9", "S11")
+    np.savez("data_3d_h36m.npz", positions_3d={subject: {"Eating": joints} for subject in subjects})
     pixels = np.full((40, 17, 2), 500.0) + np.arange(17)[:, None]
     np.savez(
         "data_2d_h36m_cpn_ft_h36m_dbb.npz",
-        positions_2d={who: {"Eating": [pixels] * 4} for who in everyone},
+        positions_2d={subject: {"Eating": [pixels] * 4} for subject in subjects},
     )
     for command in _commands("Human3.6M and MPI-INF-3DHP"):
         assert run(command[0], command[1:]) == 0
-    assert Lifter.load(here / "weights" / "h36m-9.onnx").info.normalisation == "image"
+    assert Lifter.load(folder / "weights" / "h36m-9.onnx").info.normalisation == "image"
     assert set(np.load("h36m_val.npz")["subject"].tolist()) == {"S9", "S11"}
 
     (code,) = _blocks("Human3.6M and MPI-INF-3DHP", "python")
