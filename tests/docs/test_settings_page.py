@@ -38,8 +38,7 @@ A file `.env` in the current folder is read too, by poselift and `docker compose
 """
 
 HEAD = """\
-# Copy this file to .env, which poselift and `docker compose` read, and remove the # of lines that you
-# change.
+# Copy this file to .env, which poselift and `docker compose` read; remove the # of changed lines.
 
 # What the containers are reached by, and made from.
 """
