@@ -39,7 +39,7 @@ def commands(text: str) -> Iterator[list[str]]:
 def checkout(folder: Path) -> None:
     """Make a folder look like the checkout, with only the first frames of the clips in it."""
     (folder / "tests" / "clips").mkdir(parents=True)
-    for name in ("weights", "tests/data"):
+    for name in ("README.md", "weights", "tests/data"):
         (folder / name).symlink_to(ROOT / name)
     for clip in CLIPS.glob("*.mp4"):
         _shorten(clip, folder / "tests" / "clips" / clip.name)
@@ -61,7 +61,7 @@ def send(client: httpx.Client, words: list[str]) -> httpx.Response:
     for word in rest:
         if word in values:
             values[word].append(next(rest))
-        elif word != "-s":
+        elif word not in ("-s", "-N"):
             assert not (word.startswith("-") or url), f"{word}: not known here"
             url = word
     address = urlsplit(url if "//" in url else f"http://{url}")

@@ -11,7 +11,7 @@ import doc_pages as pages
 from paths import ROOT
 
 README = (ROOT / "README.md").read_text()
-EXCHANGE = re.compile(r"```sh\n(curl .*?)\n```\n\n```json\n(.*?)\n```", re.DOTALL)
+EXCHANGE = re.compile(r"```sh\n(curl [^`]*)\n```\n\n```json\n([^`]*)\n```")
 CUT = "..."
 """Stands in a response for the rest of a list or object."""
 
