@@ -89,4 +89,3 @@ def assignments(words: list[str]) -> tuple[dict[str, str], list[str]]:
     """The variables in front of a command, and the command."""
     count = next(n for n, word in enumerate(words) if not re.match(r"[A-Z_]+=", word))
     return dict(word.split("=", 1) for word in words[:count]), words[count:]
-

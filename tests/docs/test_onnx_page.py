@@ -1,4 +1,4 @@
-"""What docs/onnx.md says: its program gives what Lifter gives, and its tables are the files'."""
+"""docs/onnx.md: its program lifts as Lifter does, and its tables are those of the files."""
 
 import re
 from dataclasses import replace
@@ -7,21 +7,21 @@ import numpy as np
 import onnx
 import pytest
 
-from model import KeypointSequence, Lifter, VideoResult
+from doc_pages import blocks
+from model import Lifter, VideoResult
 from paths import ROOT
 
 PAGE = (ROOT / "docs" / "onnx.md").read_text()
 WEIGHTS = ROOT / "weights" / "poseformer-27.onnx"
+[(_, PROGRAM)] = blocks("docs/onnx.md", "python")
 
 
-def test_the_program_lifts_as_lifter_does(
+def test_program_lifts_as_lifter_does_also_without_some_joints(
     real_result: VideoResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where joints, and for some frames all of them, are not seen."""
     monkeypatch.chdir(ROOT)
     names: dict[str, object] = {}
-    (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    exec(program, names)
+    exec(PROGRAM, names)
     lift = names["lift"]
     assert callable(lift)
     lifter = Lifter.load(WEIGHTS)
@@ -31,18 +31,16 @@ def test_the_program_lifts_as_lifter_does(
         score[:2], score[10:13], score[20, 5:] = 0, 0, 0
         score[::3, 16] = 0
         sequence = replace(keypoints, xy=keypoints.xy[:40], confidence=score)
-        given = np.concatenate([sequence.xy, sequence.confidence[..., None]], axis=-1)
-        found = lift(given, *sequence.image_size)
-        np.testing.assert_allclose(found, lifter.lift(sequence).xyz, atol=1e-5)
-    assert isinstance(sequence, KeypointSequence)
+        rows = np.concatenate([sequence.xy, sequence.confidence[..., None]], axis=-1)
+        poses = lift(rows, *sequence.image_size)
+        np.testing.assert_allclose(poses, lifter.lift(sequence).xyz, atol=1e-5)
 
 
-def test_the_program_is_short() -> None:
-    (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len([line for line in program.splitlines() if line.strip()]) <= 30
+def test_program_has_at_most_30_lines() -> None:
+    assert len([line for line in PROGRAM.splitlines() if line.strip()]) <= 30
 
 
-def test_every_key_and_tensor_is_on_the_page() -> None:
+def test_page_names_every_metadata_key_and_tensor() -> None:
     model = onnx.load(WEIGHTS)
     section = PAGE[PAGE.index("## The metadata") : PAGE.index("## `person`")]
     keys = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", section, re.MULTILINE))))
