@@ -288,7 +288,9 @@ def test_no_folder_has_too_many_rooms() -> None:
     folders = [ROOT / folder / name for folder in ("model", "service") for name in packages(folder)]
     rooms = {
         str(folder.relative_to(ROOT)): [
-            path.name for path in folder.iterdir() if not path.name.startswith(("__", "."))
+            path.name
+            for path in folder.iterdir()
+            if not path.name.startswith(("__", ".")) and path.name != "py.typed"
         ]
         for folder in [ROOT / "model", ROOT / "service", *folders]
     }
