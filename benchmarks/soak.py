@@ -29,8 +29,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from model import H36M17, open_video
-from service.bench.served import Served, served
-from service.bench.trial import walk
+from service.bench.networks import walk
+from service.bench.servers import Server, service_process
 
 CLIP = Path(__file__).parent.parent / "tests" / "clips" / "one_person.mp4"
 ABOUT = {"skeleton": H36M17.name, "image_size": [1000, 1000], "fps": 30}
@@ -46,7 +46,7 @@ PAUSE_S, SETTLE_S = 0.05, 2.0
 
 def main(minutes: float) -> int:
     settings = {"live_at_once": 5, "live_load": 1e6, "max_streams": 16, "stream_idle_s": 5}
-    with served(settings) as server:
+    with service_process(settings) as server:
         clients = _Clients(server.url)
         with clients.running():
             memory_mb = list(_samples(server, clients, minutes * 60))
@@ -117,7 +117,7 @@ class _Clients:
             return not self._over
 
 
-def _samples(server: Served, clients: _Clients, seconds: float) -> Iterator[float]:
+def _samples(server: Server, clients: _Clients, seconds: float) -> Iterator[float]:
     """Memory (MB) of the server process without clients, also printed."""
     begin_s = time.monotonic()
     for sample in range(1, SAMPLES + 1):

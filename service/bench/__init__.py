@@ -1,1 +1,1 @@
-"""`poselift bench`: how fast this machine lifts and serves, beside the alternatives."""
+"""`poselift bench`: how fast this machine lifts and serves, compared with the alternatives."""

@@ -1,4 +1,4 @@
-"""`poselift bench`: what was asked for in, a table out."""
+"""`poselift bench`: measures the selected lines and prints the table."""
 
 import argparse
 import sys
@@ -7,45 +7,44 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from model import PoseError
-from service.bench import batching, lifting, wire
-from service.bench.arguments import LINES
+from service.bench import lifting, wire
 from service.bench.load import load
-from service.bench.peers import Peers
-from service.bench.report import Line, as_json, machine, markdown
-from service.bench.trial import Trial
+from service.bench.networks import Peers, Trial
+from service.bench.report import GROUPS, Line, as_json, machine, markdown
 from service.bench.tune import tune
 from service.settings import read_settings
 
 OpenPeers = Callable[[], Peers]
-Measure = Callable[[Trial], Iterable[Line]]
 
-MEASURES: dict[str, Measure] = {
+MEASURES: dict[str, Callable[[Trial], Iterable[Line]]] = {
     "shipped": lifting.shipped,
     "video": lifting.whole_video,
     "stream": lifting.stream,
     "peak": lifting.peak,
-    "batching": batching.batching,
+    "batching": lifting.batching,
     "websocket": wire.websocket,
     "json": wire.json_body,
 }
-NO_TORCH = ("shipped",)
+WITHOUT_TORCH = ("shipped",)
 
 
-def bench(asked: argparse.Namespace, open_peers: OpenPeers) -> int:
-    """Prints what was asked for, as it is measured. Lines of the table that need torch are left out
-    where it is missing, unless they were asked for by name; raises PoseError then."""
-    if asked.tune:
-        return _print(tune(read_settings(), asked.rounds))
-    wanted, peers = _wanted(["load"] if asked.load else asked.only, open_peers)
-    done: list[Line] = []
+def bench(arguments: argparse.Namespace, open_peers: OpenPeers) -> int:
+    """Prints each line as it is measured. Without torch, lines that need it are skipped; raises
+    PoseError if one of them was selected by name."""
+    if arguments.tune:
+        return _print(tune(read_settings(), arguments.rounds))
+    groups, peers = _select(["load"] if arguments.load else arguments.only, open_peers)
     with TemporaryDirectory(prefix="poselift-bench-") as folder:
-        trial = Trial(peers, Path(folder), tuple(asked.windows), asked.frames, asked.rounds)
+        trial = Trial(
+            peers, Path(folder), tuple(arguments.windows), arguments.frames, arguments.rounds
+        )
         print(", ".join(f"{name} {value}" for name, value in machine().items()), end="\n\n")
-        if asked.load:
+        if arguments.load:
             return _print(load(trial))
-        _print(markdown(_kept(wanted, trial, done)))
-    if asked.json:
-        asked.json.write_bytes(as_json(done))
+        lines: list[Line] = []
+        _print(markdown(_measure(groups, trial, lines)))
+    if arguments.json:
+        arguments.json.write_bytes(as_json(lines))
     return 0
 
 
@@ -55,21 +54,21 @@ def _print(rows: Iterable[str]) -> int:
     return 0
 
 
-def _wanted(only: list[str] | None, open_peers: OpenPeers) -> tuple[list[str], Peers | None]:
-    names = only or list(LINES)
-    if set(names) <= set(NO_TORCH):
-        return names, None
+def _select(only: list[str] | None, open_peers: OpenPeers) -> tuple[list[str], Peers | None]:
+    groups = only or list(GROUPS)
+    if set(groups) <= set(WITHOUT_TORCH):
+        return groups, None
     try:
-        return names, open_peers()
+        return groups, open_peers()
     except PoseError as error:
         if only:
             raise
-        print(f"poselift: {error}; measured without: {', '.join(NO_TORCH)}", file=sys.stderr)
-        return list(NO_TORCH), None
+        print(f"poselift: {error}; measured without: {', '.join(WITHOUT_TORCH)}", file=sys.stderr)
+        return list(WITHOUT_TORCH), None
 
 
-def _kept(names: list[str], trial: Trial, done: list[Line]) -> Iterator[Line]:
-    for name in names:
-        for line in MEASURES[name](trial):
-            done.append(line)
+def _measure(groups: list[str], trial: Trial, lines: list[Line]) -> Iterator[Line]:
+    for group in groups:
+        for line in MEASURES[group](trial):
+            lines.append(line)
             yield line

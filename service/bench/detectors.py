@@ -1,7 +1,7 @@
-"""`poselift bench --detectors CLIP`: every detector that is installed, side by side on one clip.
+"""`poselift bench --detectors CLIP`: every installed detector on one clip.
 
-There is no truth to hold them against, so what is measured is what a good detector cannot have:
-keypoints that shake, and limbs whose length changes.
+Without ground truth, the measures are faults of a bad detector: jitter of the keypoints, and limbs
+whose length changes.
 """
 
 import argparse
@@ -30,8 +30,8 @@ from service.settings import read_settings
 
 @dataclass(frozen=True)
 class Figures:
-    """What one detector did: pictures a second of decoding, detecting and tracking; the mean score;
-    jitter in % of the body's size; limb spread in % of the limb's length."""
+    """Of one detector: frames a second of decoding, detecting and tracking; the mean score; jitter
+    in % of the body's size; limb spread in % of the limb's length."""
 
     detector: str
     people: int
@@ -41,27 +41,27 @@ class Figures:
     limb_spread: float
 
 
-def compare(asked: argparse.Namespace) -> int:
-    """Prints a row for each detector as it is done; one that cannot be opened says why, and the
-    exit code is 1 if none could."""
+def compare(arguments: argparse.Namespace) -> int:
+    """Prints a row for each detector, or why it cannot be opened. The exit code is 1 if none could
+    be opened."""
     settings = read_settings()
     lifter = Lifters(settings).get()
-    done: list[Figures] = []
+    rows: list[Figures] = []
     print("| detector | people | frames/s | score | jitter % | limb spread % |")
     print("|---|---|---|---|---|---|", flush=True)
-    for name in dict.fromkeys([*installed_detectors(), settings.detector, *asked.detector]):
+    for name in dict.fromkeys([*installed_detectors(), settings.detector, *arguments.detector]):
         try:
-            done.append(_measured(asked.detectors, name, lifter))
-            print(_row(done[-1]), flush=True)
+            rows.append(_measure(arguments.detectors, name, lifter))
+            print(_row(rows[-1]), flush=True)
         except PoseError as error:
             print(f"poselift: {name}: {error}", file=sys.stderr)
-    if asked.json:
-        document = {"machine": machine(), "detectors": [asdict(figures) for figures in done]}
-        asked.json.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
-    return 0 if done else 1
+    if arguments.json:
+        document = {"machine": machine(), "detectors": [asdict(figures) for figures in rows]}
+        arguments.json.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+    return 0 if rows else 1
 
 
-def _measured(clip: Path, name: str, lifter: Lifter) -> Figures:
+def _measure(clip: Path, name: str, lifter: Lifter) -> Figures:
     clock = _Clock()
     result = lift_video(clip, lifter, VideoOptions(detector=name, smoothing="none"), clock)
     people = result.people
@@ -76,7 +76,7 @@ def _measured(clip: Path, name: str, lifter: Lifter) -> Figures:
 
 
 class _Clock:
-    """Times the detecting, from its first picture to its last: opening and lifting do not count."""
+    """Times detection from the first frame to the last, without opening and lifting."""
 
     def __init__(self) -> None:
         self._ticks: list[float] = []
@@ -92,9 +92,9 @@ class _Clock:
 
 
 def _mean(values: Iterable[float]) -> float:
-    """Over people; NaN where there is nobody."""
-    found = [value for value in values if not math.isnan(value)]
-    return sum(found) / len(found) if found else math.nan
+    """Over people; NaN without people."""
+    numbers = [value for value in values if not math.isnan(value)]
+    return sum(numbers) / len(numbers) if numbers else math.nan
 
 
 def _row(figures: Figures) -> str:

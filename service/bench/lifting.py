@@ -1,6 +1,8 @@
-"""The lines about lifting itself: whole videos, streams, the temporal half."""
+"""The lines about lifting: whole videos, streams, the temporal half, and batching."""
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 
 import numpy as np
@@ -16,25 +18,35 @@ from model import (
     carry_out,
     model_named,
 )
-from service.bench.peers import Float32
-from service.bench.product import peak_flops, temporal_flop
+from service.bench.networks import Float32, Network, Run, Trial, split_frames, walk, whole_graph
 from service.bench.report import Line
-from service.bench.timing import Timings, Way, interleave, interleave_anew
-from service.bench.trial import Network, Trial, one_by_one, walk, whole_graph
+from service.bench.timing import (
+    Timings,
+    Way,
+    interleave,
+    interleave_reopened,
+    peak_flops,
+    temporal_flop,
+)
+from service.lifting.batcher import Batcher
 from service.settings import read_settings
+from service.telemetry import Telemetry
 
 FLIP, DENSE = LiftOptions(flip=True), LiftOptions(readout="dense")
-EXACT = {81: 2.5, 27: 2.5, 9: 2.0}
-"""To reach: the centre readout, times faster than the paper's way."""
+CENTRE_TARGETS = {81: 2.5, 27: 2.5, 9: 2.0}
+"""The centre readout, times faster than the paper's way."""
 STREAM_FRAMES = 30
 """New frames of a stream in one round."""
-LIVE_OPENINGS = 8
+STREAM_OPENINGS = 8
 PASSES = 10
 """Passes of the temporal half in one round."""
+BATCHED_FRAMES = 10
+"""New frames of each batched stream in one round."""
+BATCHING_TARGETS = {9: 0.6, 27: 0.85}
 
 
 def shipped(trial: Trial) -> Iterator[Line]:
-    """The default model, against its own graph as a whole."""
+    """The default model, compared with its own whole ONNX graph."""
     settings = read_settings()
     path = model_named(settings.default_model, settings.weights)
     lifter, sequence = Lifter.load(path), walk(trial.frames)
@@ -54,10 +66,11 @@ def shipped(trial: Trial) -> Iterator[Line]:
 def whole_video(trial: Trial) -> Iterator[Line]:
     """A whole video, in the ways that give every frame a pose."""
     for network in trial.networks():
-        f, timings = network.lifter.frames, interleave(_ways(trial, network), trial.rounds)
+        lifter, whole = network.open()
+        f, timings = lifter.frames, interleave(_ways(trial, network, lifter, whole), trial.rounds)
         paper, convolution = (40.0, 1.0) if f == 81 else (None, None)
         for what, way, than, target in (
-            ("video, against the paper's way", "centre", "paper", EXACT.get(f)),
+            ("video, against the paper's way", "centre", "paper", CENTRE_TARGETS.get(f)),
             ("video, against eager torch by 32", "centre", "by 32", None),
             ("video, against the whole ONNX graph", "centre", "whole", 1.2),
             ("dense, against the paper's way", "dense", "paper", paper),
@@ -66,12 +79,12 @@ def whole_video(trial: Trial) -> Iterator[Line]:
             yield _faster(f"f={f}: {what}", timings, trial.frames, way, than, target)
 
 
-def _ways(trial: Trial, network: Network) -> Mapping[str, Way]:
-    lifter, sequence = network.lifter, walk(trial.frames)
+def _ways(trial: Trial, network: Network, lifter: Lifter, whole: Run) -> Mapping[str, Way]:
+    sequence = walk(trial.frames)
     return {
         "paper": lambda: network.torch.run(_windows(lifter, sequence)),
         "by 32": lambda: network.torch.run(_windows(lifter, sequence), 32),
-        "whole": lambda: _in_passes(network.whole, _windows(lifter, sequence)),
+        "whole": lambda: _in_passes(whole, _windows(lifter, sequence)),
         "centre": lambda: lifter.lift(sequence),
         "dense": lambda: lifter.lift(sequence, DENSE),
         "convolution": lambda: trial.torch.convolve(sequence.xy),
@@ -82,8 +95,8 @@ def _windows(lifter: Lifter, sequence: KeypointSequence) -> Float32:
     return lifter.window.over(lifter.prepare(sequence).inputs)
 
 
-def _in_passes(whole: Callable[[Float32], Float32], windows: Float32) -> None:
-    """Every window through the whole network, as many a call as fit one of our passes."""
+def _in_passes(whole: Run, windows: Float32) -> None:
+    """Every window through the whole network, in calls of the size of our passes."""
     step = max(1, TOKENS_A_PASS // windows.shape[1])
     for start in range(0, len(windows), step):
         whole(windows[start : start + step])
@@ -98,16 +111,16 @@ def _faster(
 
 
 def stream(trial: Trial) -> Iterator[Line]:
-    """What a new frame of a live stream costs."""
+    """The cost of a new frame of a live stream."""
     for network in trial.networks():
-        timings = interleave_anew(partial(_live_ways, network), LIVE_OPENINGS, trial.rounds)
+        timings = interleave_reopened(partial(_live_ways, network), STREAM_OPENINGS, trial.rounds)
         for peer, name, most in (
             ("whole", "the whole ONNX graph", 0.85),
             ("torch", "the whole torch graph (MMPose's live way)", 0.6),
         ):
             ours, theirs = (timings.median_s(w) / STREAM_FRAMES * 1e3 for w in ("ours", peer))
             yield Line(
-                f"f={network.lifter.frames}: a stream's new frame, of the cost of {name}",
+                f"f={network.frames}: a stream's new frame, of the cost of {name}",
                 timings.cost("ours", of=peer),
                 most,
                 at_most=True,
@@ -116,9 +129,10 @@ def stream(trial: Trial) -> Iterator[Line]:
 
 
 def _live_ways(network: Network, opening: int) -> Mapping[str, Way]:
-    """Ours gives both answers for a frame; the others the centre of a window that is all anew."""
-    lifter, whole = network.files.open(ours_last=opening % 2 == 1)
-    frames = one_by_one(walk(STREAM_FRAMES))
+    """Ours computes a provisional and a final pose for each frame; the others run the centre of a
+    window that is all new."""
+    lifter, whole = network.open(ours_last=opening % 2 == 1)
+    frames = split_frames(walk(STREAM_FRAMES))
     ours = LiftStream(lifter, lookahead=0)
     return {
         "ours": lambda: [carry_out(ours.push(frame), lifter.run_pass) for frame in frames],
@@ -127,9 +141,7 @@ def _live_ways(network: Network, opening: int) -> Mapping[str, Way]:
     }
 
 
-def _live(
-    lifter: Lifter, frames: list[KeypointSequence], run: Callable[[Float32], Float32]
-) -> None:
+def _live(lifter: Lifter, frames: list[KeypointSequence], run: Run) -> None:
     """Frame by frame, each with its whole window through the whole network."""
     windows, state = lifter.window.stream(), None
     for frame in frames:
@@ -140,15 +152,15 @@ def _live(
 
 
 def peak(trial: Trial) -> Iterator[Line]:
-    """The temporal half at its best batch, of what matrix products of its shapes reach."""
+    """The temporal half at its best batch, compared with matrix products of its shapes."""
     for network in trial.networks():
-        lifter = network.lifter
+        lifter, _ = network.open()
         f, width = lifter.frames, int(lifter.info.shape["joint_width"]) * 17
         batch = max(1, TOKENS_A_PASS // f)
         frame = np.zeros((1, len(H36M17.joints), lifter.info.channels), np.float32)
-        wanted = Decode(np.tile(lifter.encode(frame), (batch, f, 1)))
+        decode = Decode(np.tile(lifter.encode(frame), (batch, f, 1)))
         reached, best = peak_flops(
-            partial(_repeat, lifter, wanted),
+            partial(_repeat, lifter, decode),
             PASSES * batch * temporal_flop(f, width, int(lifter.info.shape["temporal_depth"])),
             rows=batch * f,
             width=width,
@@ -162,6 +174,46 @@ def peak(trial: Trial) -> Iterator[Line]:
         )
 
 
-def _repeat(lifter: Lifter, wanted: Decode) -> None:
+def _repeat(lifter: Lifter, decode: Decode) -> None:
     for _ in range(PASSES):
-        lifter.run_pass(wanted)
+        lifter.run_pass(decode)
+
+
+def batching(trial: Trial) -> Iterator[Line]:
+    """Live streams that fill one model call with a frame each: batched, and alone."""
+    for network in trial.networks():
+        lifter, _ = network.open()
+        streams = max(2, TOKENS_A_PASS // lifter.frames)
+        timings = _batching_timings(lifter, streams, trial.rounds)
+        frames = streams * BATCHED_FRAMES
+        together, alone = (timings.median_s(w) / frames * 1e3 for w in ("together", "alone"))
+        yield Line(
+            f"f={lifter.frames}: a window among {streams} streams, of the cost of one alone",
+            timings.cost("together", of="alone"),
+            BATCHING_TARGETS.get(lifter.frames),
+            at_most=True,
+            detail=f"{together:.2f} ms, {alone:.2f}",
+        )
+
+
+def _batching_timings(lifter: Lifter, streams: int, rounds: int) -> Timings:
+    sequences = (walk(BATCHED_FRAMES, seed) for seed in range(streams))
+    ticks = list(zip(*map(split_frames, sequences), strict=True))
+    ours, theirs = ([LiftStream(lifter, lookahead=0) for _ in range(streams)] for _ in range(2))
+    batcher = Batcher(workers=1, tokens=TOKENS_A_PASS, liftings=streams, telemetry=Telemetry())
+
+    async def together(tick: Sequence[KeypointSequence]) -> None:
+        tasks = (stream.push(frame) for stream, frame in zip(ours, tick, strict=True))
+        await asyncio.gather(*(batcher.submit(lifter, task, live=True) for task in tasks))
+
+    def alone() -> None:
+        for tick in ticks:
+            for stream, frame in zip(theirs, tick, strict=True):
+                carry_out(stream.push(frame), lifter.run_pass)
+
+    with closing(batcher), asyncio.Runner() as loop:
+        ways: dict[str, Way] = {
+            "together": lambda: [loop.run(together(tick)) for tick in ticks],
+            "alone": alone,
+        }
+        return interleave(ways, rounds)

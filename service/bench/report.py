@@ -1,4 +1,4 @@
-"""What was measured, beside what was to be reached."""
+"""The table of `poselift bench`: measured ratios and their targets."""
 
 import platform
 from collections.abc import Iterable, Iterator
@@ -8,10 +8,13 @@ import numpy as np
 import onnxruntime
 import orjson
 
+GROUPS = ("shipped", "video", "stream", "peak", "batching", "websocket", "json")
+"""Groups of lines of the table, in its order."""
+
 
 @dataclass(frozen=True)
 class Line:
-    """One ratio, its target (None where nothing was promised), and absolute figures in words."""
+    """One ratio, its target if it has one, and the absolute figures as text."""
 
     what: str
     measured: float
@@ -34,7 +37,7 @@ class Line:
 
 
 def markdown(lines: Iterable[Line]) -> Iterator[str]:
-    """The table, row by row, as the lines come."""
+    """The table, row by row, as lines are measured."""
     yield "| | measured | to reach | | |"
     yield "|---|---|---|---|---|"
     for line in lines:
@@ -43,7 +46,7 @@ def markdown(lines: Iterable[Line]) -> Iterator[str]:
 
 
 def as_json(lines: Iterable[Line]) -> bytes:
-    """The same as one JSON document, with the machine it was measured on."""
+    """The table as one JSON document, with the machine it was measured on."""
     rows = [{**asdict(line), "verdict": line.verdict} for line in lines]
     document = {"machine": machine(), "lines": rows}
     return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
@@ -60,7 +63,7 @@ def machine() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Its name, where the system tells."""
+    """Its name on Linux, else its architecture."""
     try:
         with open("/proc/cpuinfo") as lines:
             names = [line.partition(":")[2] for line in lines if line.startswith("model name")]

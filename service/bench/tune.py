@@ -1,4 +1,4 @@
-"""`poselift bench --tune`: how many tokens one call of the model should take on this machine."""
+"""`poselift bench --tune`: the best number of tokens in one model call on this machine."""
 
 import time
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from service.settings import Settings
 CPU_TOKENS = (27, 54, 108, 162, 216, 324, 432, 864)
 GPU_TOKENS = (216, 432, 864, 1728, 3456, 6912, 13824, 27648, 55296)
 WORK_TOKENS = 1728
-"""Tokens of one measurement, at the least."""
+"""Minimum tokens of one measurement."""
 CLOSE = 1.02
-"""Of two calls that cost nearly the same, the smaller answers sooner."""
+"""Costs within this ratio count as equal; the smaller call then has the lower latency."""
 
 
 def tune(settings: Settings, rounds: int) -> Iterator[str]:
     """Markdown lines: the cost of a window for each size of a call, and the best setting. CPU time
-    of one thread; on a GPU, time on the wall."""
+    of one thread; on a GPU, wall time."""
     path = model_named(settings.default_model, settings.weights)
     lifter = Lifter.load(
         path,
@@ -39,12 +39,12 @@ def tune(settings: Settings, rounds: int) -> Iterator[str]:
 
 
 def best(costs: dict[int, float]) -> int:
-    """The smallest call that costs nearly as little as the cheapest."""
+    """The smallest call that costs about as little as the cheapest."""
     return min(tokens for tokens, cost in costs.items() if cost <= CLOSE * min(costs.values()))
 
 
 def _costs(lifter: Lifter, sizes: tuple[int, ...], rounds: int, gpu: bool) -> dict[int, float]:
-    """Tokens a call -> seconds a window: its temporal half, and one new frame's spatial half."""
+    """Tokens a call -> seconds a window: its temporal half, and the spatial half of one frame."""
     windows = {tokens: max(1, tokens // lifter.frames) for tokens in sizes}
     calls = {tokens: max(1, WORK_TOKENS // (n * lifter.frames)) for tokens, n in windows.items()}
     ways = {str(tokens): partial(_work, lifter, windows[tokens], calls[tokens]) for tokens in sizes}

@@ -1,6 +1,6 @@
-"""The lines about the wire: what a server spends besides lifting, in its own process.
+"""The lines about the wire: CPU time of a server process besides lifting.
 
-The model is so small that lifting costs little, and what it does cost is taken off.
+The model is tiny, and the CPU time of lifting is subtracted.
 """
 
 import json
@@ -14,13 +14,13 @@ import httpx
 from websockets.sync.client import connect
 
 from model import H36M17
+from service.bench.networks import Trial, walk
 from service.bench.report import Line
-from service.bench.served import Served, served, started
+from service.bench.servers import Server, server_process, service_process
 from service.bench.timing import interleave
-from service.bench.trial import Trial, walk
 
 LIVE_FRAMES = 1000
-"""Frames a round: another process's CPU time is counted in hundredths of a second."""
+"""Frames a round: the CPU time of another process has a resolution of 0.01 s."""
 BODY_FRAMES = 1000
 BODIES = 10
 
@@ -35,7 +35,7 @@ def websocket(trial: Trial) -> Iterator[Line]:
                 "http": lambda: _over_http(client, keypoints),
             },
             trial.rounds,
-            server.besides_lifting_s,
+            server.overhead_cpu_s,
         )
     websocket_s, http_s = (timings.median_s(way) for way in ("websocket", "http"))
     yield Line(
@@ -48,20 +48,20 @@ def websocket(trial: Trial) -> Iterator[Line]:
 
 
 def json_body(trial: Trial) -> Iterator[Line]:
-    """A thousand frames through POST /lift, and through a server that leaves JSON to FastAPI."""
-    body = json.dumps({**_about(), "keypoints": walk(BODY_FRAMES).rows.tolist()}).encode()
-    with ExitStack() as opened:
-        ours = opened.enter_context(_tiny(trial.tiny()))
-        peer = opened.enter_context(started(["service.bench.plain_peer"]))
-        client = opened.enter_context(httpx.Client(timeout=60))
+    """BODY_FRAMES through POST /lift, and through a server that leaves JSON to FastAPI."""
+    body = json.dumps({**_options(), "keypoints": walk(BODY_FRAMES).rows.tolist()}).encode()
+    with ExitStack() as stack:
+        ours = stack.enter_context(_tiny(trial.tiny()))
+        peer = stack.enter_context(server_process(["service.bench.servers"]))
+        client = stack.enter_context(httpx.Client(timeout=60))
         ways = {
             "ours": _posts(client, f"{ours.url}/lift", body),
             "dict in, dict out": _posts(client, f"{peer.url}/dicts", body),
             "the same, its type declared": _posts(client, f"{peer.url}/declared", body),
             "typed lists in and out": _posts(client, f"{peer.url}/typed", body),
         }
-        # one of the two servers always rests
-        timings = interleave(ways, trial.rounds, lambda: ours.besides_lifting_s() + peer.cpu_s())
+        # one of the two servers is always idle
+        timings = interleave(ways, trial.rounds, lambda: ours.overhead_cpu_s() + peer.cpu_s())
     ours_s = timings.median_s("ours")
     for way, most in (
         ("dict in, dict out", 0.25),
@@ -77,12 +77,12 @@ def json_body(trial: Trial) -> Iterator[Line]:
         )
 
 
-def _tiny(model: Path) -> AbstractContextManager[Served]:
-    # clients who wait for each answer are no load, on whatever machine
-    return served({"weights": model.parent, "model": model.stem, "live_load": 1e6})
+def _tiny(model: Path) -> AbstractContextManager[Server]:
+    # no admission control: the clients wait for each response
+    return service_process({"weights": model.parent, "model": model.stem, "live_load": 1e6})
 
 
-def _about() -> dict[str, Any]:
+def _options() -> dict[str, Any]:
     return {"skeleton": H36M17.name, "image_size": [1000, 1000], "fps": 50}
 
 
@@ -98,15 +98,15 @@ def _posts(client: httpx.Client, url: str, body: bytes) -> Callable[[], None]:
 def _over_http(client: httpx.Client, keypoints: list[Any]) -> None:
     stream = f"bench-{secrets.token_hex(8)}"
     for frame in keypoints:
-        body = {**_about(), "stream": stream, "keypoints": [frame]}
+        body = {**_options(), "stream": stream, "keypoints": [frame]}
         client.post("/lift", json=body).raise_for_status()
     client.delete(f"/streams/{stream}").raise_for_status()
 
 
 def _over_websocket(url: str, keypoints: list[Any]) -> None:
-    """Final answers alone, as over HTTP, each awaited before the next frame is sent."""
+    """Final poses only, as over HTTP, each awaited before the next frame is sent."""
     with connect(f"ws{url.removeprefix('http')}/stream", compression=None) as client:
-        client.send(json.dumps({**_about(), "lookahead": None}))
+        client.send(json.dumps({**_options(), "lookahead": None}))
         client.recv()
         for number, frame in enumerate(keypoints):
             people = [{"id": 1, "keypoints": frame}]

@@ -1,4 +1,4 @@
-"""The console script `poselift`: serve; lift a video or keypoints without a server; train."""
+"""The console script `poselift`: its commands and their options."""
 
 import argparse
 import sys
@@ -6,36 +6,36 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model import ANGLES, FORMATS, H36M17, Given, PoseError, VideoOptions
-from service.bench.peers import Peers
+from service.bench.networks import Peers
+from service.bench.report import GROUPS
 from service.cli.options import add_options
 
 TRAINING = {
     "train": "train a model",
-    "evaluate": "measure a model on the validation subjects",
-    "export": "turn a checkpoint into a model file",
-    "fit-noise": "measure how a detector errs on real clips",
-    "fit-confidence": "make a model say how sure each joint is",
-    "import-motion": "turn original motion capture into recordings to train on",
-    "import-official": "turn a published checkpoint into one of ours",
+    "evaluate": "evaluate a model on the validation subjects",
+    "export": "convert a checkpoint to a model file",
+    "fit-noise": "measure the errors of a detector on real clips",
+    "fit-confidence": "add a confidence for each joint to a model",
+    "import-motion": "convert motion capture to recordings for training",
+    "import-official": "convert a published checkpoint to ours",
 }
 INTERRUPTED = 130
-"""What shells expect of a program that Ctrl-C ended."""
+"""The exit code of a program that Ctrl-C ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; what went wrong is one line, and the exit code is not 0."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    """Run one command; an error is one line, and the exit code is not 0."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if given and given[0] in TRAINING:
-            return _train(given[0], given[1:])
-        asked = _parser().parse_args(given)
-        code: int = asked.run(asked)
+        if words and words[0] in TRAINING:
+            return _train(words[0], words[1:])
+        options = _parser().parse_args(words)
+        code: int = options.run(options)
         return code
     except PoseError as error:
         return _failed(str(error))
     except OSError as error:
-        named = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        return _failed(named)
+        return _failed(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -49,13 +49,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="poselift", description="Videos or 2D keypoints in, 3D human poses out."
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="say what is installed")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the installed version")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_serve(commands.add_parser("serve", help="answer over HTTP"))
+    _add_serve(commands.add_parser("serve", help="run the HTTP service"))
     _add_video(commands.add_parser("video", help="lift every person in videos"))
     _add_lift(commands.add_parser("lift", help="lift 2D keypoints from files"))
     _add_plot(commands.add_parser("plot", help="draw a result's joints and angles over time"))
-    _add_bench(commands.add_parser("bench", help="measure this machine, beside the alternatives"))
+    _add_bench(
+        commands.add_parser("bench", help="measure this machine, compared with the alternatives")
+    )
     for name, meaning in TRAINING.items():
         commands.add_parser(name, help=f"{meaning} (needs the extra `train`)")
     return parser
@@ -111,16 +113,16 @@ def _add_lift(lift: argparse.ArgumentParser) -> None:
         type=Path,
         help="a body of POST /lift, a list of COCO results (.json), an .npz, or OpenPose's folder",
     )
-    lift.add_argument("--fps", type=float, help="frames a second, where the file does not say it")
+    lift.add_argument("--fps", type=float, help="frames a second, if the file does not contain it")
     lift.add_argument("--image-size", type=_size, metavar="WIDTHxHEIGHT", help="px, likewise")
-    lift.add_argument("--skeleton", help="the joints' order, likewise, as in POST /lift")
-    lift.add_argument("--person", type=int, help="which of several people (the largest)")
+    lift.add_argument("--skeleton", help="the order of the joints, likewise, as in POST /lift")
+    lift.add_argument("--person", type=int, help="which person, if there are several (the largest)")
     lift.add_argument(
         "-o",
         "--output",
         type=Path,
         required=True,
-        help="the poses, in the format that the name says: .json, "
+        help="the poses; the suffix sets the format: .json, "
         + ", ".join(kind.suffix for kind in FORMATS.values()),
     )
     lift.set_defaults(run=_lift)
@@ -136,7 +138,7 @@ def _add_plot(plot: argparse.ArgumentParser) -> None:
         type=_listed,
         default=[],
         metavar="NAME,...",
-        help=", ".join(H36M17.joints) + "; without its side: both",
+        help=", ".join(H36M17.joints) + "; without left_ or right_: both",
     )
     plot.add_argument(
         "--angles",
@@ -145,14 +147,37 @@ def _add_plot(plot: argparse.ArgumentParser) -> None:
         metavar="NAME,...",
         help=", ".join(ANGLES) + "; likewise",
     )
-    plot.add_argument("--person", type=int, action="append", default=[], help="an id (everybody)")
+    plot.add_argument("--person", type=int, action="append", default=[], help="an id (all people)")
     plot.set_defaults(run=_plot)
 
 
 def _add_bench(bench: argparse.ArgumentParser) -> None:
-    from service.bench.arguments import add_arguments
-
-    add_arguments(bench)
+    bench.description = (
+        "Measure this machine: ratios of runs taken in turns, one thread, CPU time, medians."
+    )
+    bench.add_argument(
+        "--only", nargs="+", choices=GROUPS, metavar="LINES", help=f"of {', '.join(GROUPS)}"
+    )
+    bench.add_argument(
+        "--windows", nargs="+", type=int, default=[9, 27, 81], help="frames, of random networks"
+    )
+    bench.add_argument("--frames", type=int, default=1000, help="length of the video (1000)")
+    bench.add_argument("--rounds", type=int, default=3, help="number of runs for a median (3)")
+    bench.add_argument(
+        "--detectors", type=Path, metavar="CLIP", help="compare the installed detectors on a clip"
+    )
+    bench.add_argument(
+        "--detector",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with --detectors: also this detector",
+    )
+    bench.add_argument("--tune", action="store_true", help="find the best POSELIFT_BATCH_TOKENS")
+    bench.add_argument(
+        "--load", action="store_true", help="find how many live streams this machine holds"
+    )
+    bench.add_argument("--json", type=Path, help="also write the figures to a file")
     bench.set_defaults(run=_bench)
 
 
@@ -167,45 +192,45 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _serve(asked: argparse.Namespace) -> int:
+def _serve(options: argparse.Namespace) -> int:
     from service.cli.serve import serve
     from service.settings import read_settings
 
-    given = {"host": asked.host, "port": asked.port}
-    return serve(read_settings(**{name: v for name, v in given.items() if v is not None}))
+    settings = {"host": options.host, "port": options.port}
+    return serve(read_settings(**{name: v for name, v in settings.items() if v is not None}))
 
 
-def _video(asked: argparse.Namespace) -> int:
-    from service.cli.batch import video
+def _video(options: argparse.Namespace) -> int:
+    from service.cli.video import video
 
-    return video(asked)
+    return video(options)
 
 
-def _lift(asked: argparse.Namespace) -> int:
+def _lift(options: argparse.Namespace) -> int:
     from service.cli.offline import lift
 
-    given = Given(asked.fps, asked.image_size, asked.skeleton, asked.person)
-    return lift(asked.keypoints, asked.output, given)
+    known = Given(options.fps, options.image_size, options.skeleton, options.person)
+    return lift(options.keypoints, options.output, known)
 
 
-def _plot(asked: argparse.Namespace) -> int:
+def _plot(options: argparse.Namespace) -> int:
     from service.cli.plot import plot
 
-    return plot(asked)
+    return plot(options)
 
 
-def _bench(asked: argparse.Namespace) -> int:
-    if asked.detectors:
+def _bench(options: argparse.Namespace) -> int:
+    if options.detectors:
         from service.bench.detectors import compare
 
-        return compare(asked)
+        return compare(options)
     from service.bench.command import bench
 
-    return bench(asked, _peers)
+    return bench(options, _peers)
 
 
 def _peers() -> Peers:
-    """What the benchmarks compare with; raises PoseError where torch, which it needs, is absent."""
+    """The networks to compare with; raises PoseError if torch is not installed."""
     try:
         from model.training.networks.peers import TorchPeers
     except ModuleNotFoundError as error:
@@ -223,7 +248,7 @@ def _train(command: str, arguments: list[str]) -> int:
 
 
 def _missing(command: str, error: ModuleNotFoundError) -> str:
-    """What to do about a package that only training needs; any other error is raised again."""
+    """The message for a package that only training needs; any other error is raised again."""
     if (error.name or "").partition(".")[0] in ("model", "service"):
         raise error
     return (

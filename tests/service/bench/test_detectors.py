@@ -1,4 +1,4 @@
-"""`poselift bench --detectors`, and what it measures, on motion whose steadiness is known."""
+"""`poselift bench --detectors`, and its measures on synthetic motion of known jitter."""
 
 import json
 from dataclasses import replace
@@ -22,25 +22,25 @@ from service.cli import main
 
 
 def walking(wobble_px: float, frames: int = 9) -> KeypointSequence:
-    """A body 50 px in size that walks straight on; every joint wobbles left and right."""
+    """A body of 50 px in straight motion; every joint alternates between left and right."""
     xy = np.zeros((frames, 17, 2), np.float32)
     xy[:, 0], xy[:, 1] = (30, 40), (0, 0)
     xy[..., 0] += 4 * np.arange(frames)[:, None] + wobble_px * (np.arange(frames) % 2)[:, None]
     return KeypointSequence(xy, np.ones((frames, 17)), (640, 480), 25.0, COCO17)
 
 
-def test_jitter_is_the_bend_of_a_path_in_body_sizes() -> None:
+def test_keypoint_jitter_is_in_body_sizes_and_skips_gaps() -> None:
     frames = np.arange(9)
     assert keypoint_jitter(walking(0), frames) == pytest.approx(0, abs=1e-6)
     assert keypoint_jitter(walking(1), frames) == pytest.approx(2 / 50)
-    away = np.where(frames < 4, frames, frames + 100)
+    split = np.where(frames < 4, frames, frames + 100)
     jump = replace(walking(0), xy=walking(0).xy + np.where(frames < 4, 0, 300)[:, None, None])
-    assert keypoint_jitter(jump, away) == pytest.approx(0, abs=1e-5)
+    assert keypoint_jitter(jump, split) == pytest.approx(0, abs=1e-5)
     assert np.isnan(keypoint_jitter(walking(1), 2 * frames))
     assert np.isnan(keypoint_jitter(walking(1, frames=2), frames[:2]))
 
 
-def test_limb_spread_is_zero_for_a_rigid_body_and_known_for_one_that_breathes(
+def test_limb_spread_is_zero_for_a_rigid_body_and_known_for_scaling(
     rng: np.random.Generator,
 ) -> None:
     body = rng.normal(size=(1, 17, 3)).astype(np.float32)
@@ -50,7 +50,7 @@ def test_limb_spread_is_zero_for_a_rigid_body_and_known_for_one_that_breathes(
     assert limb_spread(PoseSequence(body * scales, 25.0, H36M17)) == pytest.approx(0.1, rel=1e-4)
 
 
-def test_the_installed_detectors_and_one_more_side_by_side(
+def test_bench_compares_installed_and_named_detectors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("POSELIFT_CACHE", str(tmp_path / "cache"))
@@ -58,9 +58,9 @@ def test_the_installed_detectors_and_one_more_side_by_side(
     more = f"rtmpose:{simcc_network(tmp_path / 'dots.onnx')},boxes=whole-image"
     command = ["bench", "--detectors", str(ONE), "--detector", more, "--detector", "rtmpose:none"]
     assert main([*command, "--json", str(tmp_path / "figures.json")]) == 0
-    said = capsys.readouterr()
-    assert "rtmpose:none: no such model file" in said.err
-    rows = [line.split(" | ") for line in said.out.splitlines()[2:]]
+    output = capsys.readouterr()
+    assert "rtmpose:none: no such model file" in output.err
+    rows = [line.split(" | ") for line in output.out.splitlines()[2:]]
     assert [row[0] for row in rows] == ["| mediapipe", f"| {more}"]
     first, second = json.loads((tmp_path / "figures.json").read_text())["detectors"]
     assert (first["people"], first["detector"]) == (1, "mediapipe")
@@ -68,13 +68,13 @@ def test_the_installed_detectors_and_one_more_side_by_side(
     assert first["frames_per_s"] > 0 and second["detector"] == more
 
 
-def test_what_was_never_downloaded_is_not_installed(
+def test_detector_without_download_is_not_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POSELIFT_CACHE", str(tmp_path))
     assert [name for name in installed_detectors() if name != "mmpose"] == ["mediapipe"]
 
 
-def test_a_clip_that_is_not_there_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_clip_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--detectors", "nowhere.mp4"]) == 1
     assert "nowhere.mp4" in capsys.readouterr().err
