@@ -1,9 +1,9 @@
-"""What the command line says of an error."""
+"""Errors of the command line."""
 
 import re
 
 
-def assert_one_line(said: str, message: str) -> None:
-    assert said.startswith("poselift")
-    assert said.count("\n") == 1, said
-    assert re.search(message, said)
+def assert_one_line(output: str, message: str) -> None:
+    assert output.startswith("poselift")
+    assert output.count("\n") == 1, output
+    assert re.search(message, output)

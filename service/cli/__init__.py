@@ -7,7 +7,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "onnxruntime":
         raise
-    # it comes as two packages, between which pip cannot choose by itself
+    # two packages provide it, and pip cannot choose between them
     sys.exit("poselift: ONNX Runtime is not installed: install the extra `cpu`, or `gpu` for a GPU")
 
 __all__ = ["TRAINING", "main"]

@@ -1,4 +1,4 @@
-"""What `poselift lift` takes: a POST /lift body, or keypoints in the files of other tools."""
+"""The input of `poselift lift`: a POST /lift body, or keypoints in the files of other tools."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -17,19 +17,19 @@ from service.wire.lift import LiftRequest, read_lift
 
 
 def read_request(path: Path, given: Given, max_frames: int) -> tuple[LiftRequest, tuple[str, ...]]:
-    """A folder of OpenPose's, an npz, a list of COCO results or a POST /lift body, told apart by
-    what they are; and what of it had to be guessed. Raises InvalidInput, OSError."""
-    found = _keypoints(path, given, max_frames)
-    if found:
-        return LiftRequest(found.sequence), found.warnings
-    for one in fields(given):
-        if getattr(given, one.name) is not None:
-            raise InvalidInput(f"{one.name}: {path} is a body of POST /lift, which says it itself")
+    """Read an OpenPose folder, an npz, a list of COCO results or a POST /lift body, detected by its
+    content; also returns warnings about guessed values. Raises InvalidInput, OSError."""
+    keypoints = _keypoints(path, given, max_frames)
+    if keypoints:
+        return LiftRequest(keypoints.sequence), keypoints.warnings
+    for field in fields(given):
+        if getattr(given, field.name) is not None:
+            raise InvalidInput(f"{field.name}: {path} is a body of POST /lift, which contains it")
     return read_lift(path.read_bytes(), max_frames), ()
 
 
 def _keypoints(path: Path, given: Given, max_frames: int) -> FiledKeypoints | None:
-    """None for what is left to be a POST /lift body."""
+    """None for a POST /lift body."""
     if path.is_dir():
         return read_openpose(path, given, max_frames)
     if path.suffix.lower() == ".npz":

@@ -1,4 +1,4 @@
-"""The files that `poselift video` makes of one video: their names, and their writing."""
+"""The output files of `poselift video`: their names, and writing them."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,8 @@ OVERLAY = "overlay"
 
 @dataclass(frozen=True)
 class Targets:
-    """motions: format -> file; overlay: the film with its poses drawn; named: those files that the
-    user named one by one."""
+    """The output files of one video. motions: format -> file; overlay: the video with its poses
+    drawn; named: the files that the user named."""
 
     motions: Mapping[str, Path]
     overlay: Path | None
@@ -25,16 +25,16 @@ class Targets:
         return [*self.motions.values(), *([self.overlay] if self.overlay else [])]
 
     def missing(self) -> "Targets":
-        """Those that are not there yet."""
+        """The files that do not exist yet."""
         motions = {
-            format: path for format, path in self.motions.items() if not _is_there(format, path)
+            format: path for format, path in self.motions.items() if not _exists(format, path)
         }
-        drawn = self.overlay is not None and self.overlay.exists()
-        return Targets(motions, None if drawn else self.overlay, self.named)
+        overlay = None if self.overlay and self.overlay.exists() else self.overlay
+        return Targets(motions, overlay, self.named)
 
     def write(self, result: VideoResult) -> list[str]:
-        """Write the motions; gives warnings. A format that holds one person becomes one file for
-        each, numbered where there are several."""
+        """Write the motions; returns warnings. A format that holds one person becomes a file for
+        each person, numbered if there are several."""
         warnings = []
         for format, path in self.motions.items():
             files = _files(format, path, result)
@@ -44,7 +44,7 @@ class Targets:
                 else:
                     write_motion(result, format, file, person)
             if not files:
-                warnings.append(f"nobody is in the video: no {format} was written")
+                warnings.append(f"nobody was found in the video: no {format} was written")
         return warnings
 
     def written(self, result: VideoResult) -> list[Path]:
@@ -54,7 +54,7 @@ class Targets:
 
 
 def _files(format: str, path: Path, result: VideoResult) -> dict[Path, int | None]:
-    """Files of one format -> the id of the only person in it; None for a file of everybody."""
+    """Files of one format -> the id of the only person in it; None for a file of all people."""
     if format == JSON or not FORMATS[format].one_person or len(result.people) == 1:
         return {path: None}
     return {_numbered(path, format, person.id): person.id for person in result.people}
@@ -65,7 +65,7 @@ def _numbered(path: Path, format: str, person: int) -> Path:
     return path.with_name(f"{path.name.removesuffix(suffix)}-{person}{suffix}")
 
 
-def _is_there(format: str, path: Path) -> bool:
+def _exists(format: str, path: Path) -> bool:
     one_person = format != JSON and FORMATS[format].one_person
     return path.exists() or (one_person and _numbered(path, format, 1).exists())
 
@@ -73,56 +73,56 @@ def _is_there(format: str, path: Path) -> bool:
 def targets(
     found: Sequence[Source], output: Path | None, formats: str | None, overlay: Path | bool
 ) -> list[Targets]:
-    """What each video is to become. `overlay` is a file, or whether there is one beside the other
-    results; without `output` they come into the current folder. Raises InvalidInput, before any
-    work, for what cannot be."""
+    """The output files of each video. `overlay` is a file, or whether to write one beside the other
+    results; without `output` they go to the current folder. Raises InvalidInput for options that
+    contradict each other."""
     if output is None and formats is None and not overlay:
         raise InvalidInput(
-            "say where the result goes: -o FOLDER, -o poses.npz, --overlay out.mp4; "
-            "or what it is, for the current folder: --format bvh, --overlay"
+            "no output: use -o FOLDER, -o poses.npz or --overlay out.mp4; "
+            "for the current folder, --format bvh or --overlay"
         )
     format = None if output is None else _format_of(output)
     if (format or isinstance(overlay, Path)) and len(found) != 1:
-        raise InvalidInput(f"{len(found)} videos do not fit into one file; give -o FOLDER")
+        raise InvalidInput(f"{len(found)} videos do not fit into one file; use -o FOLDER")
     if output is None or format is None:
         return _in_folder(found, output, formats, overlay)
     if formats is not None:
-        raise InvalidInput("--format is for -o FOLDER; a file's name says its format")
+        raise InvalidInput("--format is for -o FOLDER; the suffix of a file sets its format")
     _check_file(output, found[0])
-    film = _film(found[0], output.parent, overlay)
-    return [Targets({format: output}, film, _named(output, overlay))]
+    drawn = _overlay_path(found[0], output.parent, overlay)
+    return [Targets({format: output}, drawn, _named(output, overlay))]
 
 
 def _in_folder(
     found: Sequence[Source], output: Path | None, formats: str | None, overlay: Path | bool
 ) -> list[Targets]:
-    """Motions as asked for; where a folder alone is named, that is json."""
+    """The default format is json with `output`, none without."""
     folder = output or Path()
     if folder.exists() and not folder.is_dir():
         raise InvalidInput(
-            f"{folder} is a file; give a folder, or a name ending in {KNOWN_SUFFIXES}"
+            f"{folder} is a file; use a folder, or a name ending in {KNOWN_SUFFIXES}"
         )
     names = _read_formats(JSON if formats is None and output is not None else formats)
     _check_apart(found, folder)
     planned = []
     for source in found:
         motions = {n: folder / (source.stem + SUFFIXES[n]) for n in names if n != OVERLAY}
-        film = _film(source, folder, overlay or OVERLAY in names)
-        planned.append(Targets(motions, film, _named(overlay)))
+        drawn = _overlay_path(source, folder, overlay or OVERLAY in names)
+        planned.append(Targets(motions, drawn, _named(overlay)))
     return planned
 
 
-def _film(source: Source, folder: Path, overlay: Path | bool) -> Path | None:
+def _overlay_path(source: Source, folder: Path, overlay: Path | bool) -> Path | None:
     if isinstance(overlay, bool):
         return folder / (source.stem + OVERLAY_SUFFIX) if overlay else None
     if overlay.suffix.lower() != ".mp4":
-        raise InvalidInput(f"{overlay}: the name ends in .mp4")
+        raise InvalidInput(f"{overlay}: the name must end in .mp4")
     _check_file(overlay, source)
     return overlay
 
 
-def _named(*wanted: Path | bool) -> list[Path]:
-    return [path for path in wanted if isinstance(path, Path)]
+def _named(*paths: Path | bool) -> list[Path]:
+    return [path for path in paths if isinstance(path, Path)]
 
 
 def _check_file(path: Path, source: Source) -> None:
@@ -132,31 +132,31 @@ def _check_file(path: Path, source: Source) -> None:
 
 
 def _format_of(output: Path) -> str | None:
-    """The format that a file's name says; None: it names a folder."""
+    """The format of a file by its suffix; None for a folder."""
     if output.is_dir():
         return None
     format = format_of(output)
     if format is None and output.suffix:
-        raise InvalidInput(f"{output}: the name ends in {KNOWN_SUFFIXES}, or is that of a folder")
+        raise InvalidInput(f"{output}: the name must end in {KNOWN_SUFFIXES}, or be a folder")
     return format
 
 
 def _read_formats(formats: str | None) -> dict[str, None]:
-    """Each once, in the order given."""
-    named = dict.fromkeys([] if formats is None else formats.split(","))
-    for name in named:
+    """The names in order, without duplicates."""
+    names = dict.fromkeys([] if formats is None else formats.split(","))
+    for name in names:
         if name not in (*SUFFIXES, OVERLAY):
             raise UnknownName("format", name, (*SUFFIXES, OVERLAY))
-    return named
+    return names
 
 
 def _check_apart(found: Sequence[Source], folder: Path) -> None:
-    """Two videos must not become the same file."""
+    """Raises InvalidInput if two videos would write the same file."""
     by_stem = defaultdict(list)
     for source in found:
         by_stem[source.stem].append(source.name)
     for stem, names in by_stem.items():
         if len(names) > 1:
             raise InvalidInput(
-                f"{' and '.join(names)} would both become {folder / stem}.*; give one at a time"
+                f"{' and '.join(names)} would both write {folder / stem}.*; lift one at a time"
             )

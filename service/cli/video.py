@@ -1,4 +1,4 @@
-"""`poselift video`: one video or many, here or on a server."""
+"""`poselift video`: lifts one video or many, on this machine or on a server."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
@@ -18,110 +18,109 @@ from model import (
 from service.cli.sources import Source, sources
 from service.cli.targets import Targets, targets
 from service.cli.terminal import bar, in_words, people_in, report, say, warn
-from service.client.client import Client
+from service.client import Client
 from service.lifting.lifters import Lifters
 from service.settings import Settings, read_settings
 
 Draw = Callable[[Path, Progress], Sequence[str]]
-"""Gives warnings."""
+"""Writes an overlay; returns warnings."""
 Lift = Callable[[Path, Progress], tuple[VideoResult, Draw]]
-"""A video -> its result, and what draws it into a file."""
 
 
-def video(asked: argparse.Namespace) -> int:
-    """Lift each video, whatever becomes of the others: 1 where one failed. Raises PoseError,
-    before any work, for what can be of none."""
-    videos, overlay = _videos_and_overlay(asked)
+def video(arguments: argparse.Namespace) -> int:
+    """Lift each video; 1 if any failed. Raises PoseError, before any work, for bad options."""
+    videos, overlay = _videos_and_overlay(arguments)
     found = sources(videos)
-    planned = targets(found, asked.output, asked.format, overlay)
+    planned = targets(found, arguments.output, arguments.format, overlay)
     settings = read_settings()
     failed = 0
-    with _here(asked, settings) if asked.server is None else _there(asked) as lift:
-        for place, (source, wanted) in enumerate(zip(found, planned, strict=True), 1):
-            of = source.stem if len(found) == 1 else f"{place}/{len(found)} {source.stem}"
+    lifts = _lift_here(arguments, settings) if arguments.server is None else _lift_there(arguments)
+    with lifts as lift:
+        for place, (source, outputs) in enumerate(zip(found, planned, strict=True), 1):
+            title = source.stem if len(found) == 1 else f"{place}/{len(found)} {source.stem}"
             try:
-                _make(source, _to_make(wanted, asked), lift, settings, of)
+                _make(source, _to_make(outputs, arguments), lift, settings, title)
             except (PoseError, OSError) as error:
                 failed += 1
-                say(_named(source, in_words(error)))
+                words = in_words(error)
+                say(words if words.startswith(source.name) else f"{source.name}: {words}")
     return 1 if failed else 0
 
 
-def _videos_and_overlay(asked: argparse.Namespace) -> tuple[list[str], Path | bool]:
-    """What stands after --overlay is its file; where no video stands elsewhere, it is the video."""
-    if asked.videos:
-        return asked.videos, asked.overlay
-    if isinstance(asked.overlay, Path):
-        return [str(asked.overlay)], True
-    raise InvalidInput("say which videos: poselift video VIDEO ...")
+def _videos_and_overlay(arguments: argparse.Namespace) -> tuple[list[str], Path | bool]:
+    """The argument of --overlay is its file, or the video if there is no other argument."""
+    if arguments.videos:
+        return arguments.videos, arguments.overlay
+    if isinstance(arguments.overlay, Path):
+        return [str(arguments.overlay)], True
+    raise InvalidInput("no video: use poselift video VIDEO ...")
 
 
-def _named(source: Source, words: str) -> str:
-    return words if words.startswith(source.name) else f"{source.name}: {words}"
-
-
-def _to_make(wanted: Targets, asked: argparse.Namespace) -> Targets:
-    """What is there already is kept, so that a run that was cut short goes on where it was; where
-    the file itself was named, that it is there is an error, lest an old result pass for a new."""
-    if asked.overwrite:
-        return wanted
-    missing = wanted.missing()
-    kept = [path for path in wanted.all() if path not in missing.all()]
-    words = f"{', '.join(map(str, kept))}: there already; --overwrite makes it anew"
-    if set(kept) & set(wanted.named):
-        raise InvalidInput(words)
-    if kept:
-        say(words)
+def _to_make(outputs: Targets, arguments: argparse.Namespace) -> Targets:
+    """The files that do not exist yet, so that an interrupted run can be continued. Raises
+    InvalidInput if a file named on the command line exists: it could pass for a new result."""
+    if arguments.overwrite:
+        return outputs
+    missing = outputs.missing()
+    existing = [path for path in outputs.all() if path not in missing.all()]
+    message = f"{', '.join(map(str, existing))}: already exists; --overwrite replaces it"
+    if set(existing) & set(outputs.named):
+        raise InvalidInput(message)
+    if existing:
+        say(message)
     return missing
 
 
-def _make(source: Source, wanted: Targets, lift: Lift, settings: Settings, of: str) -> None:
-    if not wanted.all():
+def _make(source: Source, outputs: Targets, lift: Lift, settings: Settings, title: str) -> None:
+    if not outputs.all():
         return
-    with bar(of) as progress, source.on_disk(settings.max_upload_bytes, progress) as path:
+    with bar(title) as progress, source.on_disk(settings.max_upload_bytes, progress) as path:
         result, draw = lift(path, progress)
-        for target in wanted.all():
-            target.parent.mkdir(parents=True, exist_ok=True)
-        warnings = [*result.warnings, *wanted.write(result)]
-        if wanted.overlay:
-            warnings += draw(wanted.overlay, progress)
+        for file in outputs.all():
+            file.parent.mkdir(parents=True, exist_ok=True)
+        warnings = [*result.warnings, *outputs.write(result)]
+        if outputs.overlay:
+            warnings += draw(outputs.overlay, progress)
     warn(warnings, source.name)
-    report(source.name, people_in(result), wanted.written(result))
+    report(source.name, people_in(result), outputs.written(result))
 
 
 @contextmanager
-def _here(asked: argparse.Namespace, settings: Settings) -> Iterator[Lift]:
-    """With this machine's own models; raises PoseError where they cannot do it."""
-    options = _options(asked, asked.detector or settings.detector)
-    lifter = Lifters(settings).get(asked.model)
+def _lift_here(arguments: argparse.Namespace, settings: Settings) -> Iterator[Lift]:
+    """Raises PoseError if the model does not support the options."""
+    options = _options(arguments, arguments.detector or settings.detector)
+    lifter = Lifters(settings).get(arguments.model)
     lifter.check(options)
 
     def lift(path: Path, progress: Progress) -> tuple[VideoResult, Draw]:
         result = lift_video(path, lifter, options, progress)
-        return result, lambda out, told: render_overlay(path, result, out, told)
+        return result, lambda out, progress: render_overlay(path, result, out, progress)
 
     yield lift
 
 
 @contextmanager
-def _there(asked: argparse.Namespace) -> Iterator[Lift]:
-    """By a server, which is also told of an interruption."""
-    given = asdict(_options(asked, VideoOptions().detector))
-    options = {**given, "detector": asked.detector, "model": asked.model}
-    with Client(asked.server) as client:
+def _lift_there(arguments: argparse.Namespace) -> Iterator[Lift]:
+    """On a server; Ctrl-C cancels the job there."""
+    options = {
+        **asdict(_options(arguments, VideoOptions().detector)),
+        "detector": arguments.detector,
+        "model": arguments.model,
+    }
+    with Client(arguments.server) as client:
 
         def lift(path: Path, progress: Progress) -> tuple[VideoResult, Draw]:
             job = client.submit(
                 path, options, progress=lambda done, total: progress("uploading", done, total)
             )
             try:
-                for now in client.follow(job.id):
-                    progress(now.stage, now.done, now.total)
+                for state in client.follow(job.id):
+                    progress(state.stage, state.done, state.total)
             except KeyboardInterrupt:
                 with suppress(PoseError):
                     client.cancel(job.id)
                 raise
-            now.check()
+            state.check()
 
             def draw(out: Path, progress: Progress) -> Sequence[str]:
                 client.save_overlay(job.id, out)
@@ -132,6 +131,6 @@ def _there(asked: argparse.Namespace) -> Iterator[Lift]:
         yield lift
 
 
-def _options(asked: argparse.Namespace, detector: str) -> VideoOptions:
+def _options(arguments: argparse.Namespace, detector: str) -> VideoOptions:
     names = {field.name for field in fields(VideoOptions)} - {"detector"}
-    return VideoOptions(detector=detector, **{name: getattr(asked, name) for name in names})
+    return VideoOptions(detector=detector, **{name: getattr(arguments, name) for name in names})

@@ -1,4 +1,4 @@
-"""`poselift video`, one or many, from files, folders and addresses, here or by a server."""
+"""`poselift video`: files, folders and URLs, lifted here or on a server."""
 
 import json
 import os
@@ -19,12 +19,11 @@ import numpy as np
 import pytest
 
 from model import InvalidInput, TooLarge, VideoResult, read_npz
-from paths import CLIPS, ROOT
-from service.cli import batch, main
+from paths import CLIPS, ONE, ROOT
+from service.cli import main, video
 from service.cli.sources import Source, download_video, sources
 from service.cli.targets import targets
 
-ONE = CLIPS / "one_person.mp4"
 FAST = ("--max-people", "1", "--detect-every", "5")
 
 
@@ -33,116 +32,117 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def found(real_result: VideoResult, monkeypatch: pytest.MonkeyPatch) -> VideoResult:
-    """Every video shows the same, at no cost."""
-    monkeypatch.setattr(batch, "lift_video", lambda path, *_: path.stat() and real_result)
+def same_result(real_result: VideoResult, monkeypatch: pytest.MonkeyPatch) -> VideoResult:
+    """Every video is lifted to this result, at no cost."""
+    monkeypatch.setattr(video, "lift_video", lambda path, *_: path.stat() and real_result)
     return real_result
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two videos among other files."""
+    """A folder with two videos and other files."""
     videos = tmp_path / "videos"
     videos.mkdir()
     for name in ("b.mp4", "a.mov", ".hidden.mp4", "a.overlay.mp4"):
         (videos / name).write_bytes(ONE.read_bytes())
-    (videos / "notes.txt").write_text("ftyp is not at the right place")
+    (videos / "notes.txt").write_text("ftyp is at the wrong place")
     (videos / "sub").mkdir()
     return videos
 
 
-def test_a_real_clip_into_a_folder(tmp_path: Path) -> None:
+def test_video_is_lifted_into_a_folder(tmp_path: Path) -> None:
     out = tmp_path / "new" / "results"
     assert (
         main(["video", str(ONE), "-o", str(out), "--format", "json,npz", "--overlay", *FAST]) == 0
     )
     assert names(out) == ["one_person.json", "one_person.npz", "one_person.overlay.mp4"]
-    shown = json.loads((out / "one_person.json").read_text())
+    document = json.loads((out / "one_person.json").read_text())
     (person,) = read_npz(out / "one_person.npz").people
-    np.testing.assert_array_equal(np.float32(shown["people"][0]["poses"]), person.poses.xyz)
-    assert shown["applied"]["detect_every"] == 5
+    np.testing.assert_array_equal(np.float32(document["people"][0]["poses"]), person.poses.xyz)
+    assert document["applied"]["detect_every"] == 5
 
 
-def test_a_server_gives_the_same(server: httpx.Client, tmp_path: Path) -> None:
-    asked = ["video", str(ONE), "--format", "npz,bvh,overlay", *FAST]
-    assert main([*asked, "-o", str(tmp_path / "here")]) == 0
-    assert main([*asked, "-o", str(tmp_path / "there"), "--server", str(server.base_url)]) == 0
+def test_server_makes_the_same_files(server: httpx.Client, tmp_path: Path) -> None:
+    command = ["video", str(ONE), "--format", "npz,bvh,overlay", *FAST]
+    assert main([*command, "-o", str(tmp_path / "here")]) == 0
+    assert main([*command, "-o", str(tmp_path / "there"), "--server", str(server.base_url)]) == 0
     assert names(tmp_path / "here") == names(tmp_path / "there")
     here, there = (tmp_path / side / "one_person.bvh" for side in ("here", "there"))
     assert here.read_bytes() == there.read_bytes()
 
 
-def test_a_server_that_is_not_there_is_one_line(
+def test_unreachable_server_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.client.messages._back_off", lambda state: 0)
-    asked = ["video", str(ONE), "-o", str(tmp_path), "--server", "http://127.0.0.1:9"]
-    assert main(asked) == 1
-    said = capsys.readouterr().err
-    assert "one_person.mp4: http://127.0.0.1:9: " in said and said.count("\n") == 1
+    command = ["video", str(ONE), "-o", str(tmp_path), "--server", "http://127.0.0.1:9"]
+    assert main(command) == 1
+    output = capsys.readouterr().err
+    assert "one_person.mp4: http://127.0.0.1:9: " in output and output.count("\n") == 1
 
 
-def test_a_folder_and_a_file_and_a_bad_one(
-    found: VideoResult, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_missing_video_does_not_stop_the_others(
+    same_result: VideoResult, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [folder, tmp_path / "missing.mp4", ONE]
-    assert main(["video", *map(str, given), "-o", str(tmp_path / "out")]) == 1
+    paths = [folder, tmp_path / "missing.mp4", ONE]
+    assert main(["video", *map(str, paths), "-o", str(tmp_path / "out")]) == 1
     assert names(tmp_path / "out") == ["a.json", "b.json", "one_person.json"]
     assert (
         capsys.readouterr().err == f"poselift: {tmp_path}/missing.mp4: No such file or directory\n"
     )
 
 
-def test_what_is_there_is_kept_unless_told_otherwise(
-    found: VideoResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_existing_results_are_kept_without_overwrite(
+    same_result: VideoResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = ["video", str(ONE), "-o", str(tmp_path), "--format", "json,csv"]
+    command = ["video", str(ONE), "-o", str(tmp_path), "--format", "json,csv"]
     (tmp_path / "one_person.json").write_text("old")
-    assert main(asked) == 0
+    assert main(command) == 0
     assert (tmp_path / "one_person.json").read_text() == "old"
     assert (tmp_path / "one_person.csv").exists()
-    assert "one_person.json: there already; --overwrite" in capsys.readouterr().err
-    assert main([*asked, "--overwrite"]) == 0
+    assert "one_person.json: already exists; --overwrite" in capsys.readouterr().err
+    assert main([*command, "--overwrite"]) == 0
     assert json.loads((tmp_path / "one_person.json").read_text())["people"]
 
 
-def test_a_named_file_that_is_there_is_an_error(
-    found: VideoResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_existing_named_file_is_an_error(
+    same_result: VideoResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "poses.npz"
     path.write_text("old")
     assert main(["video", str(ONE), "-o", str(path)]) == 1
-    assert "there already; --overwrite" in capsys.readouterr().err
+    assert "already exists; --overwrite" in capsys.readouterr().err
     assert path.read_text() == "old"
     assert main(["video", str(ONE), "-o", str(path), "--overwrite"]) == 0
     assert len(read_npz(path).people) == 2
 
 
-def test_formats_for_one_person_are_a_file_each(found: VideoResult, tmp_path: Path) -> None:
-    asked = ["video", str(ONE), "-o", str(tmp_path), "--format", "bvh,angles"]
-    assert main(asked) == 0
-    shown = names(tmp_path)
-    assert shown == ["one_person-1.bvh", "one_person-2.bvh", "one_person.angles.csv"]
+def test_format_of_one_person_becomes_a_file_per_person(
+    same_result: VideoResult, tmp_path: Path
+) -> None:
+    command = ["video", str(ONE), "-o", str(tmp_path), "--format", "bvh,angles"]
+    assert main(command) == 0
+    assert names(tmp_path) == ["one_person-1.bvh", "one_person-2.bvh", "one_person.angles.csv"]
     stamps = [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())]
-    assert main(asked) == 0
+    assert main(command) == 0
     assert [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())] == stamps
 
 
-def test_nobody_in_a_format_for_one_person_is_said(
+def test_format_of_one_person_warns_if_nobody_was_found(
     real_result: VideoResult,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     empty = VideoResult(real_result.video, ("d", "1"), ("m", "1"), (), (), {}, None)
-    monkeypatch.setattr(batch, "lift_video", lambda *_: empty)
+    monkeypatch.setattr(video, "lift_video", lambda *_: empty)
     assert main(["video", str(ONE), "-o", str(tmp_path / "poses.bvh")]) == 0
-    assert "nobody is in the video: no bvh was written" in capsys.readouterr().err
+    assert "nobody was found in the video: no bvh was written" in capsys.readouterr().err
     assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize(
-    ("asked", "made"),
+    ("options", "made"),
     [
         ("--format bvh,npz --overlay", ["one.bvh", "one.npz", "one.overlay.mp4"]),
         ("--format json --overlay out/x.mp4", ["one.json", "out/x.mp4"]),
@@ -153,8 +153,8 @@ def test_nobody_in_a_format_for_one_person_is_said(
         ("-o out/two.trc --overlay", ["out/one.overlay.mp4", "out/two.trc"]),
     ],
 )
-def test_overlay_with_and_without_a_name(
-    asked: str,
+def test_overlay_is_written_with_and_without_a_name(
+    options: str,
     made: list[str],
     real_result: VideoResult,
     tmp_path: Path,
@@ -162,35 +162,37 @@ def test_overlay_with_and_without_a_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     one = replace(real_result, people=real_result.people[:1])
-    monkeypatch.setattr(batch, "lift_video", lambda *_: one)
-    monkeypatch.setattr(batch, "render_overlay", lambda video, result, out, _: out.touch() or [])
+    monkeypatch.setattr(video, "lift_video", lambda *_: one)
+    monkeypatch.setattr(video, "render_overlay", lambda video, result, out, _: out.touch() or [])
     Path("out").mkdir()
     Path("one.mov").symlink_to(ONE)
-    # a name may follow --overlay: what stands there is the video where there is no other
-    last = asked.endswith("--overlay")
-    assert main(["video", *([] if last else ["one.mov"]), *asked.split(), *last * ["one.mov"]]) == 0
+    # a name after --overlay is the video if there is no other
+    last = options.endswith("--overlay")
+    assert (
+        main(["video", *([] if last else ["one.mov"]), *options.split(), *last * ["one.mov"]]) == 0
+    )
     files = [str(path) for path in Path().rglob("*.*")]
     assert sorted(files) == sorted([*made, "one.mov"])
 
 
-def test_wishes_that_do_not_fit_are_refused_before_any_work(folder: Path, tmp_path: Path) -> None:
+def test_contradictory_outputs_are_rejected(folder: Path, tmp_path: Path) -> None:
     two = [Source("x/a.mp4", "a"), Source("y/a.mov", "a")]
     one = [Source(str(ONE), "one_person")]
     (tmp_path / "file").write_text("")
-    for given, output, formats, overlay, message in [
-        (two, tmp_path, None, False, "x/a.mp4 and y/a.mov would both become .*/a\\.\\*"),
+    for videos, output, formats, overlay, message in [
+        (two, tmp_path, None, False, "x/a.mp4 and y/a.mov would both write .*/a\\.\\*"),
         (two, tmp_path / "a.npz", None, False, "2 videos do not fit into one file"),
         (two, tmp_path, None, tmp_path / "a.mp4", "2 videos do not fit into one file"),
         (one, tmp_path / "a.npz", "csv", False, "--format is for -o FOLDER"),
         (one, tmp_path, "json,fbx", False, "unknown format 'fbx'; known: .*bvh.*overlay"),
         (one, tmp_path, "", False, "unknown format ''; known: "),
-        (one, tmp_path / "a.txt", None, False, "the name ends in .json, .npz"),
+        (one, tmp_path / "a.txt", None, False, "the name must end in .json, .npz"),
         (one, tmp_path / "file", None, False, "is a file"),
         (one, None, None, ONE, "is the video itself"),
-        (one, None, None, False, "say where the result goes"),
+        (one, None, None, False, "no output: use -o"),
     ]:
         with pytest.raises(InvalidInput, match=message):
-            targets(given, output, formats, overlay)
+            targets(videos, output, formats, overlay)
     (folder / "a.mov").unlink()
     (folder / "b.mp4").unlink()
     with pytest.raises(InvalidInput, match="none of the 3 files in this folder is a video"):
@@ -206,7 +208,7 @@ def test_wishes_that_do_not_fit_are_refused_before_any_work(folder: Path, tmp_pa
         ("http://a.org/%2e%2e%2Fetc%2Fpass%00wd.mp4", "passwd"),
     ],
 )
-def test_a_urls_results_stay_in_their_folder(url: str, stem: str) -> None:
+def test_results_of_a_url_stay_in_their_folder(url: str, stem: str) -> None:
     (source,) = sources([url])
     assert source.is_url
     assert source.stem == stem or (stem == ".." and "/" not in source.stem)
@@ -215,8 +217,8 @@ def test_a_urls_results_stay_in_their_folder(url: str, stem: str) -> None:
 
 
 @contextmanager
-def hosted(folder: Path, redirects: int = 0) -> Iterator[str]:
-    """The files of a folder over HTTP, each address redirected to itself so often."""
+def hosted(folder: Path) -> Iterator[str]:
+    """The files of a folder over HTTP; `?n` redirects to itself n times."""
 
     class Handler(SimpleHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -241,19 +243,19 @@ def hosted(folder: Path, redirects: int = 0) -> Iterator[str]:
             thread.join()
 
 
-def test_a_url_is_downloaded_and_lifted(found: VideoResult, tmp_path: Path) -> None:
+def test_url_is_downloaded_and_lifted(same_result: VideoResult, tmp_path: Path) -> None:
     with hosted(CLIPS) as url:
         assert main(["video", f"{url}/one_person.mp4?3", "-o", str(tmp_path)]) == 0
     assert names(tmp_path) == ["one_person.json"]
 
 
-def test_what_a_url_may_answer(tmp_path: Path) -> None:
-    path, told = tmp_path / "video", []
+def test_download_checks_size_status_and_redirects(tmp_path: Path) -> None:
+    path, reports = tmp_path / "video", []
     with hosted(CLIPS) as url:
-        download_video(f"{url}/one_person.mp4", path, 10**6, lambda *now: told.append(now))
+        download_video(f"{url}/one_person.mp4", path, 10**6, lambda *now: reports.append(now))
         size = ONE.stat().st_size
         assert path.read_bytes() == ONE.read_bytes()
-        assert told[-1] == ("downloading", size, size)
+        assert reports[-1] == ("downloading", size, size)
         for address, limit, error, message in [
             (f"{url}/one_person.mp4", 1000, TooLarge, "larger than 0.001 MB"),
             (f"{url}/none.mp4", 10**6, InvalidInput, "answered 404"),
@@ -265,8 +267,8 @@ def test_what_a_url_may_answer(tmp_path: Path) -> None:
                 download_video(address, path, limit, lambda *_: None)
 
 
-def test_an_interruption_leaves_nothing_half_written(tmp_path: Path) -> None:
-    """Ctrl-C once the first of two is done."""
+def test_ctrl_c_leaves_only_complete_files(tmp_path: Path) -> None:
+    """Ctrl-C after the first of two videos."""
     again = tmp_path / "again.mp4"
     again.write_bytes((CLIPS / "two_people.mp4").read_bytes())
     out = tmp_path / "out"
@@ -275,7 +277,7 @@ def test_an_interruption_leaves_nothing_half_written(tmp_path: Path) -> None:
         cwd=ROOT,
         env=os.environ | {"TMPDIR": str(tmp_path)},
         stderr=subprocess.PIPE,
-        # shells let what they begin in the background, a test run too, ignore Ctrl-C
+        # shells make background processes, such as a test run, ignore Ctrl-C
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     end_s = time.monotonic() + 60
@@ -283,14 +285,14 @@ def test_an_interruption_leaves_nothing_half_written(tmp_path: Path) -> None:
         assert process.poll() is None and time.monotonic() < end_s
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, output = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert b"Traceback" not in said
+    assert b"Traceback" not in output
     assert names(out) == ["one_person.json"]
     assert not list(tmp_path.glob("poselift*"))
 
 
-def test_an_interruption_cancels_the_job_on_the_server(
+def test_ctrl_c_cancels_the_job_on_the_server(
     server: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = {job["id"] for job in server.get("/jobs").json()["jobs"]}
@@ -299,8 +301,8 @@ def test_an_interruption_cancels_the_job_on_the_server(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("service.client.client.Client.follow", interrupted)
-    asked = ["video", str(ONE), "-o", str(tmp_path), "--server", str(server.base_url)]
-    assert main(asked) == 130
+    command = ["video", str(ONE), "-o", str(tmp_path), "--server", str(server.base_url)]
+    assert main(command) == 130
     (job,) = [job for job in server.get("/jobs").json()["jobs"] if job["id"] not in known]
     assert job["status"] == "cancelled"
     assert names(tmp_path) == []
