@@ -1,4 +1,4 @@
-"""Requests about jobs, as tests make them."""
+"""Requests about jobs, for tests."""
 
 import json
 import time
@@ -12,14 +12,8 @@ import paths
 from service.wire.openapi.replies import JobReply
 
 ONE = paths.ONE.read_bytes()
-
-
 TWO = paths.TWO.read_bytes()
-
-
 ASYNC = {"prefer": "respond-async"}
-
-
 Document = dict[str, Any]
 
 
@@ -29,7 +23,7 @@ def send(client: httpx.Client, content: bytes, query: str = "", **headers: str) 
 
 
 def begin(client: httpx.Client, content: bytes = ONE, query: str = "", **headers: str) -> str:
-    """A job's path, as soon as the server has accepted it."""
+    """Submit a video; the path of its job."""
     response = send(client, content, query, **(ASYNC | headers))
     assert response.status_code == 202, response.text
     assert response.headers["preference-applied"] == "respond-async"
@@ -48,8 +42,8 @@ def events(client: httpx.Client, path: str) -> Iterator[Document]:
 
 
 def at_work(client: httpx.Client, path: str) -> Document:
-    """The job, once a worker has told of its first frames."""
-    return next(told for told in events(client, path) if told["progress"]["stage"] == "detecting")
+    """The job, once a worker has reported its first frames."""
+    return next(d for d in events(client, path) if d["progress"]["stage"] == "detecting")
 
 
 def ended(client: httpx.Client, path: str) -> Document:
@@ -59,7 +53,7 @@ def ended(client: httpx.Client, path: str) -> Document:
 
 
 def newest(client: httpx.Client, jobs: int) -> str:
-    """The path of the newest job, as soon as there are so many."""
+    """The path of the newest job, once there are `jobs` of them."""
     end_s = time.monotonic() + 60
     while len(listed := client.get("/jobs").json()["jobs"]) < jobs:
         assert time.monotonic() < end_s
@@ -69,10 +63,10 @@ def newest(client: httpx.Client, jobs: int) -> str:
 
 
 def workers(process: "psutil.Process | None" = None) -> list[psutil.Process]:
-    """The worker processes below this one, the newest last."""
-    below = (process or psutil.Process()).children(recursive=True)
-    found = [one for one in below if "service.jobs.worker" in " ".join(one.cmdline())]
-    return sorted(found, key=lambda one: one.create_time())
+    """The worker processes below this process, newest last."""
+    children = (process or psutil.Process()).children(recursive=True)
+    found = [child for child in children if "service.jobs.worker" in " ".join(child.cmdline())]
+    return sorted(found, key=lambda worker: worker.create_time())
 
 
 def at_work_on(job: Document) -> psutil.Process:

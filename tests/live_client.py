@@ -16,7 +16,7 @@ OPENING: Document = {"skeleton": "h36m17", "image_size": [1920, 1080], "fps": 30
 @contextmanager
 def connected(server: httpx.Client) -> Iterator[ClientConnection]:
     url = str(server.base_url.copy_with(scheme="ws", path="/stream"))
-    # the server's pings must not be what a test waits for
+    # pings must not end a connection during a slow test
     with connect(url, open_timeout=60, ping_interval=None, max_queue=None) as socket:
         yield socket
 
@@ -38,10 +38,10 @@ def opened(socket: ClientConnection, opening: Document = OPENING) -> Document:
 
 
 def rest(socket: ClientConnection) -> tuple[list[Document], int, str]:
-    """All that still comes, and how the server closed."""
-    found = []
+    """All remaining messages, and the close code and reason."""
+    messages = []
     try:
         while True:
-            found.append(receive(socket))
+            messages.append(receive(socket))
     except ConnectionClosed:
-        return found, socket.close_code or 0, socket.close_reason or ""
+        return messages, socket.close_code or 0, socket.close_reason or ""

@@ -1,4 +1,4 @@
-"""Queued jobs -> worker processes: as many at a time as there are workers, the oldest first."""
+"""Runs queued jobs on worker processes: one job per worker, the oldest job first."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ from service.telemetry import Telemetry
 from service.wire.problems import INTERNAL, STATUS, document, problem
 
 MAX_PAUSE_S = 30.0
-"""The longest wait before a worker that does not start is tried again."""
+"""The longest pause between two attempts to start a worker."""
 
 FULL_PAUSE_S = 5.0
 
@@ -28,17 +28,17 @@ _log = logging.getLogger("poselift")
 
 
 class Dispatcher:
-    """Runs jobs. `trouble` is what keeps workers from work, None while one is warm."""
+    """Runs jobs. `trouble` is why no worker is ready, None while one is."""
 
     def __init__(
         self, ledger: Ledger, folder: JobsFolder, settings: Settings, telemetry: Telemetry
     ):
-        self.trouble: str | None = "the first worker is being warmed up"
+        self.trouble: str | None = "the first worker is starting"
         self._ledger = ledger
         self._folder = folder
         self._telemetry = telemetry
         self._limits = Limits.of_jobs(settings)
-        # a stack: the worker that was last at work is warm
+        # a stack: the worker that ran last is warm
         self._idle = [
             WorkerProcess(settings.model_copy(update={"device": device}), lifts=True)
             for device in islice(cycle(settings.device.split(",")), settings.videos_at_once)
@@ -46,7 +46,7 @@ class Dispatcher:
         self._workers = tuple(self._idle)
         self._free = asyncio.Semaphore(len(self._idle))
         self._queue: asyncio.Queue[str] = asyncio.Queue()
-        self._at_work: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -58,8 +58,8 @@ class Dispatcher:
         self._queue.put_nowait(job.id)
 
     async def cancel(self, entry: Entry) -> None:
-        """End a job's work, if it is under way, and the job."""
-        task = self._at_work.get(entry.job.id)
+        """Cancel a job, and stop its worker if it is running."""
+        task = self._running.get(entry.job.id)
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
@@ -68,7 +68,7 @@ class Dispatcher:
             await self._ledger.save(replace(entry.job, status=CANCELLED, ended_s=time.time()))
 
     async def stop(self) -> None:
-        tasks = {*self._tasks, *self._at_work.values()}
+        tasks = {*self._tasks, *self._running.values()}
         for task in tasks:
             task.cancel()
         if tasks:
@@ -77,11 +77,11 @@ class Dispatcher:
             await worker.close()
 
     async def _warm(self) -> None:
-        """One worker is ready before the first job comes."""
+        """Start one worker before the first job arrives."""
         async with self._free:
             worker = self._idle.pop()
             try:
-                await self._started(worker)
+                await self._start_worker(worker)
             finally:
                 self._idle.append(worker)
 
@@ -90,11 +90,11 @@ class Dispatcher:
             id = await self._queue.get()
             await self._free.acquire()
             worker = self._idle.pop()
-            task = self._at_work[id] = asyncio.create_task(self._attempt(id, worker))
+            task = self._running[id] = asyncio.create_task(self._attempt(id, worker))
             task.add_done_callback(partial(self._give_back, id, worker))
 
     def _give_back(self, id: str, worker: WorkerProcess, _: object) -> None:
-        del self._at_work[id]
+        del self._running[id]
         self._idle.append(worker)
         self._free.release()
 
@@ -102,9 +102,9 @@ class Dispatcher:
         try:
             job = self._ledger[id].job
         except NotFound:
-            return  # cancelled and removed while it was queued
+            return  # cancelled and removed while queued
         if job.status == QUEUED:
-            await self._started(worker)
+            await self._start_worker(worker)
             job = replace(job, status=RUNNING, attempts=job.attempts + 1)
             await self._save(job)
             await self._work(job, worker)
@@ -132,8 +132,8 @@ class Dispatcher:
                 "options": job.options,
                 "out": str(out),
             }
-            done = await worker.run(task, self._limits, lambda told: entry.change(progress=told))
-        frames: int = done["frames"]
+            result = await worker.run(task, self._limits, lambda now: entry.change(progress=now))
+        frames: int = result["frames"]
         return frames
 
     async def _end(self, job: Job, status: str, error: Mapping[str, Any] | None = None) -> None:
@@ -141,7 +141,7 @@ class Dispatcher:
         await self._save(replace(job, status=status, error=error, ended_s=time.time()))
 
     async def _save(self, job: Job) -> None:
-        """A full disk holds a job up, and no more."""
+        """A full disk delays a job but does not end it."""
         while True:
             try:
                 await self._ledger.save(job)
@@ -150,8 +150,8 @@ class Dispatcher:
                 _log.error("job %s: %s; trying again in %g s", job.id, error, FULL_PAUSE_S)
             await asyncio.sleep(FULL_PAUSE_S)
 
-    async def _started(self, worker: WorkerProcess) -> None:
-        """A worker that does not start is no job's fault: it is tried until it does."""
+    async def _start_worker(self, worker: WorkerProcess) -> None:
+        """Start a worker, however many attempts it takes: no job is to blame for a failure."""
         pause_s = 1.0
         while True:
             try:

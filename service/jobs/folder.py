@@ -1,11 +1,10 @@
-"""The jobs folder: uploads on their way in, each job's files, and the lock that keeps other servers
-out of it.
+"""The jobs folder: uploads, the files of each job, and a lock against a second server.
 
-    lock, jobs.sqlite           held by the one server; its store
-    incoming/*.upload           uploads under way
-    media/<job>/video           an accepted upload
-    media/<job>/attempt-<n>/    what a worker writes; nothing in it is ever served
-    media/<job>/result.json     and other files: complete, or not there
+lock, jobs.sqlite           the server's lock and store
+incoming/*.upload           uploads in progress
+media/<job>/video           an accepted upload
+media/<job>/attempt-<n>/    output of a worker; never served
+media/<job>/result.json     and other files: complete, or absent
 """
 
 import asyncio
@@ -32,8 +31,8 @@ class JobsFolder:
         self._lock: BinaryIO | None = None
 
     def open(self) -> None:
-        """Make it where it is missing, and lock it. Raises InvalidInput where it cannot be used, or
-        another server uses it."""
+        """Create the folder if it is missing, and lock it. Raises InvalidInput if it cannot be
+        used, or another server uses it."""
         try:
             for folder in (self.incoming, self.media):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -47,7 +46,7 @@ class JobsFolder:
         except OSError as error:
             self.close()
             raise InvalidInput(
-                f"POSELIFT_JOBS_FOLDER: another server uses {self.path}; give each its own",
+                f"POSELIFT_JOBS_FOLDER: another server uses {self.path}; each needs its own",
                 ("jobs_folder",),
             ) from error
 
@@ -56,30 +55,30 @@ class JobsFolder:
             self._lock.close()
             self._lock = None
 
-    def sweep(self, kept: Collection[str]) -> None:
-        """Remove what an earlier server left: uploads under way, unfinished attempts, and the files
-        of jobs that are not in `kept`."""
+    def sweep(self, ids: Collection[str]) -> None:
+        """Remove what an earlier server left: partial uploads, unfinished attempts, and the files
+        of all jobs but `ids`."""
         for upload in self.incoming.iterdir():
             upload.unlink()
         for files in self.media.iterdir():
-            if files.name not in kept:
+            if files.name not in ids:
                 shutil.rmtree(files)
                 continue
             for attempt in files.glob("attempt-*"):
                 shutil.rmtree(attempt)
 
-    def check_space(self, coming_bytes: int = 0) -> None:
-        """Raises StorageFull where less than the settings' reserve would be left."""
+    def check_space(self, new_bytes: int = 0) -> None:
+        """Raises StorageFull if less than POSELIFT_MIN_FREE_MB would be left."""
         free = shutil.disk_usage(self.path).free
-        if free - coming_bytes < self._min_free_bytes:
+        if free - new_bytes < self._min_free_bytes:
             raise StorageFull(
-                f"{free / MB:.0f} MB are free on the disk, of which "
-                f"{self._min_free_bytes / MB:.0f} MB stay free; try again when results have expired"
+                f"{free / MB:.0f} MB are free on the disk, {self._min_free_bytes / MB:.0f} MB must "
+                "stay free; try again when results have expired"
             )
 
     @contextmanager
     def upload(self) -> Iterator[Path]:
-        """An empty file for an upload; gone when the context ends, unless `take_in` took it."""
+        """An empty file for an upload; removed at the end of the context unless accepted."""
         descriptor, name = tempfile.mkstemp(suffix=".upload", dir=self.incoming)
         os.close(descriptor)
         try:
@@ -87,8 +86,8 @@ class JobsFolder:
         finally:
             Path(name).unlink(missing_ok=True)
 
-    def take_in(self, upload: Path, id: str) -> None:
-        """Make an upload a job's video."""
+    def accept(self, upload: Path, id: str) -> None:
+        """Move an upload to a job."""
         self.files(id).mkdir()
         os.replace(upload, self.video(id))
         _sync(self.files(id))
@@ -101,13 +100,13 @@ class JobsFolder:
         return self.files(id) / "video"
 
     def result(self, id: str, name: str) -> Path:
-        """result.json, result.npz, or what was made of them."""
+        """result.json, result.npz, or a rendition."""
         return self.files(id) / name
 
     @asynccontextmanager
     async def attempt(self, id: str, name: str) -> AsyncIterator[Path]:
-        """A folder to write to. At the end of the context its files become the job's, each
-        complete and on the disk; if it fails, they are gone."""
+        """A folder to write to. At the end of the context its files are moved to the job, synced to
+        the disk; after an error they are removed."""
         attempt = self.files(id) / f"attempt-{name}"
         attempt.mkdir()
         try:

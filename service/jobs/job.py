@@ -1,4 +1,4 @@
-"""A video job: what is kept of it, how far it is, and how both look on the wire."""
+"""A video job, its progress, and its JSON document."""
 
 import secrets
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = STATUSES = (
 class Job:
     """One row of the store.
 
-    digest: SHA-256 of the video and the options; key: the caller's Idempotency-Key; options:
-    VideoOptions by name; video: VideoInfo by name, as the file declares it; attempts: how often
-    work on it began; error: a problem document; times in s since 1970; has_files: not expired.
+    digest: SHA-256 of the video and the options; key: the Idempotency-Key; options: VideoOptions by
+    name; video: VideoInfo by name, from the container's headers; attempts: how often it was
+    started; error: a problem document; times in s since 1970; has_files: not expired.
     """
 
     digest: str
@@ -43,7 +43,7 @@ class Job:
 
 
 class Progress(NamedTuple):
-    """`done` of `total` frames in this stage; None where it is not known."""
+    """`done` of `total` frames in this stage; None if unknown."""
 
     stage: str
     done: int = 0
@@ -56,12 +56,12 @@ def path_of(job: Job) -> str:
 
 
 def job_document(job: Job, progress: Progress | None, kept_s: float) -> dict[str, Any]:
-    """GET /jobs/{id}; results are kept for `kept_s` after the job's end."""
+    """GET /jobs/{id}; results expire `kept_s` after the end of the job."""
     path = path_of(job)
     document: dict[str, Any] = {
         "id": job.id,
         "status": job.status,
-        "progress": (progress or _still(job))._asdict(),
+        "progress": (progress or _last_progress(job))._asdict(),
         "created_at": _date(job.created_s),
         "video": job.video,
         "model": job.model,
@@ -78,7 +78,7 @@ def job_document(job: Job, progress: Progress | None, kept_s: float) -> dict[str
     return document if job.error is None else {**document, "error": job.error}
 
 
-def _still(job: Job) -> Progress:
+def _last_progress(job: Job) -> Progress:
     frames = job.video["frames"] or None
     done = frames or 0 if job.status == SUCCEEDED else 0
     return Progress(job.status, done, frames, 0.0 if job.ended else None)

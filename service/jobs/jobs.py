@@ -1,4 +1,4 @@
-"""Video jobs: accepted uploads, worked on by processes that may die, kept until they expire."""
+"""Video jobs: from an accepted upload to the expiry of its result."""
 
 import asyncio
 import json
@@ -33,15 +33,15 @@ _log = logging.getLogger("poselift")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is to be done with a video: a model's name, and how."""
+class JobRequest:
+    """What to do with a video: the model's name, and options."""
 
     model: str
     options: VideoOptions
 
     def digest(self, content_sha256: str) -> str:
-        asked = {"content": content_sha256, **asdict(self)}
-        return sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        document = {"content": content_sha256, **asdict(self)}
+        return sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 class Jobs:
@@ -63,11 +63,11 @@ class Jobs:
 
     @property
     def trouble(self) -> str | None:
-        """What keeps jobs from being worked on; None where nothing does."""
+        """Why jobs cannot run; None if they can."""
         return self._dispatcher.trouble
 
     def open(self) -> None:
-        """Lock the folder and take over what is in it; raises InvalidInput. Repeating is free."""
+        """Lock the folder and load its jobs; raises InvalidInput. Does nothing if already open."""
         if self._open:
             return
         self.folder.open()
@@ -83,12 +83,12 @@ class Jobs:
     def start(self) -> None:
         self._dispatcher.start()
         self._tasks = {
-            asyncio.create_task(self._expire_now_and_then()),
+            asyncio.create_task(self._expire_regularly()),
             asyncio.create_task(self._warm_checker()),
         }
 
     async def stop(self) -> None:
-        """End all work in good order; jobs at work are queued for the next server."""
+        """Stop all work; running jobs are queued for the next server."""
         self.ledger.release()
         for task in self._tasks:
             task.cancel()
@@ -102,12 +102,13 @@ class Jobs:
 
     @contextmanager
     def enter(self) -> Iterator[None]:
-        """Room for one more job, from before its upload; raises Overloaded."""
+        """Reserve capacity for one job, from before its upload; raises Overloaded."""
         settings = self._settings
-        inside = self._uploading + self.ledger.unfinished()
-        if inside >= settings.videos_at_once + settings.videos_waiting:
+        unfinished = self._uploading + self.ledger.unfinished()
+        if unfinished >= settings.videos_at_once + settings.videos_waiting:
             raise Overloaded(
-                f"{inside} videos are under way, as many as may be; try again in {RETRY_AFTER_S} s",
+                f"the limit of {unfinished} videos in progress is reached; "
+                f"try again in {RETRY_AFTER_S} s",
                 RETRY_AFTER_S,
             )
         self._uploading += 1
@@ -116,26 +117,26 @@ class Jobs:
         finally:
             self._uploading -= 1
 
-    async def accept(self, upload: Upload, asked: Asked, key: str | None) -> Entry:
-        """An upload as a job: checked in another process, then on the disk, before anybody hears
-        of it. Raises Conflict, and as open_video does."""
-        digest = asked.digest(upload.sha256)
+    async def accept(self, upload: Upload, request: JobRequest, key: str | None) -> Entry:
+        """Turn an upload into a job: check it in another process, then store it on disk, then queue
+        it. Raises Conflict, and as open_video does."""
+        digest = request.digest(upload.sha256)
         if known := self.ledger.keyed(key, digest):
             return known
         video = await self._check(upload)
         async with self._accepting:
-            # meanwhile another request with this key may have come through
+            # another request with this key may have been accepted meanwhile
             if known := self.ledger.keyed(key, digest):
                 return known
             job = Job(
                 digest=digest,
-                model=asked.model,
-                options=asdict(asked.options),
+                model=request.model,
+                options=asdict(request.options),
                 video=video,
                 created_s=time.time(),
                 key=key,
             )
-            await asyncio.to_thread(self.folder.take_in, upload.path, job.id)
+            await asyncio.to_thread(self.folder.accept, upload.path, job.id)
             try:
                 entry = await self.ledger.add(job)
             except StorageFull:
@@ -150,7 +151,7 @@ class Jobs:
             return await self._checker.run(task, CHECK_LIMITS)
 
     async def _warm_checker(self) -> None:
-        # where it does not start, the first upload says why
+        # if it does not start, the first upload reports why
         with suppress(WorkerLost):
             async with self._checks:
                 await self._checker.start()
@@ -159,18 +160,18 @@ class Jobs:
         return job_document(entry.job, entry.progress, self._settings.results_kept_h * HOUR_S)
 
     def check_result(self, job: Job) -> None:
-        """Raises what keeps its result from being sent: Conflict, Refused or Gone."""
+        """Raises Conflict, Refused or Gone if the job has no result to send."""
         if job.status == FAILED:
             raise Refused(job.error or {})
         if job.status == CANCELLED:
             raise Gone(f"job {job.id} was cancelled; it has no result")
         if not job.ended:
-            raise Conflict(f"job {job.id} is {job.status}; its result comes when it has succeeded")
+            raise Conflict(f"job {job.id} is {job.status}; wait until it has succeeded")
         if not job.has_files:
             raise Gone(f"the result of job {job.id} has expired")
 
     async def remove(self, entry: Entry) -> bool:
-        """Cancel a job that has not ended, forget one that has; its files go. Whether it was
+        """Cancel a job, or delete it if it has ended; its files are removed. Returns whether it was
         cancelled."""
         ended = entry.job.ended
         if ended:
@@ -182,7 +183,7 @@ class Jobs:
         await asyncio.to_thread(self.folder.remove, entry.job.id)
         return not ended
 
-    async def _expire_now_and_then(self) -> None:
+    async def _expire_regularly(self) -> None:
         tick_s = min(MAX_EXPIRY_TICK_S, self._settings.results_kept_h * HOUR_S / 4)
         while True:
             try:
@@ -192,7 +193,7 @@ class Jobs:
             await asyncio.sleep(tick_s)
 
     async def _expire(self, now_s: float) -> None:
-        """Files first, later the jobs; the oldest first where there are too many."""
+        """Remove files first, jobs later; above the limit of jobs, the oldest first."""
         settings = self._settings
         ended = [e.job for e in reversed(self.ledger.newest_first()) if e.job.ended]
         surplus = len(self.ledger.newest_first()) - settings.jobs_kept

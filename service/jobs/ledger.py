@@ -1,4 +1,4 @@
-"""Every job of this server, in memory and on disk alike, and who waits for a change of it."""
+"""Every job of this server, in memory and on disk, and notification of changes."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from service.wire.problems import problem
 
 
 class Entry:
-    """A job as it is now."""
+    """The current state of a job."""
 
     def __init__(self, job: Job):
         self.job = job
@@ -23,7 +23,7 @@ class Entry:
         self._changed = asyncio.Event()
 
     def change(self, job: Job | None = None, progress: Progress | None = None) -> None:
-        """Both as they are from now on; wakes everybody who waits."""
+        """Set both and notify the waiting readers."""
         self.job = job or self.job
         self.progress = progress
         changed, self._changed = self._changed, asyncio.Event()
@@ -34,7 +34,7 @@ class Entry:
 
 
 class Ledger:
-    """The store's jobs by id. A change is on the disk before anybody hears of it."""
+    """The jobs by id. A change is stored on disk before readers are notified."""
 
     def __init__(self, attempts: int):
         self._attempts = attempts
@@ -42,16 +42,16 @@ class Ledger:
         self._keys: dict[str, str] = {}
         self._store: Store | None = None
         self._closing = False
-        # one thread, so that changes reach the disk in the order in which they were made
+        # one thread, to keep the order of the changes
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="jobs")
 
     def open(self, store: Store) -> None:
-        """Take over what an earlier server left: work that it had begun begins again, unless it
-        was begun too often."""
+        """Load the jobs of an earlier server: running jobs are queued again, or fail after too many
+        attempts."""
         self._store = store
-        for found in store.load():
-            job = _recovered(found, self._attempts)
-            if job != found:
+        for stored in store.load():
+            job = _recovered(stored, self._attempts)
+            if job != stored:
                 store.save(job)
             self._add(job)
 
@@ -79,19 +79,19 @@ class Ledger:
         return sum(not entry.job.ended for entry in self._entries.values())
 
     def counts(self) -> dict[str, int]:
-        found = Counter(entry.job.status for entry in self._entries.values())
-        return {status: found[status] for status in STATUSES}
+        counts = Counter(entry.job.status for entry in self._entries.values())
+        return {status: counts[status] for status in STATUSES}
 
     def keyed(self, key: str | None, digest: str) -> Entry | None:
-        """The job that an earlier request with this Idempotency-Key made; raises Conflict where
-        that one had another video or other options."""
+        """The job of an earlier request with this Idempotency-Key; raises Conflict if its video or
+        options differ."""
         if key is None or key not in self._keys:
             return None
         entry = self._entries[self._keys[key]]
         if entry.job.digest != digest:
             raise Conflict(
                 f"the Idempotency-Key {key[:64]!r} belongs to job {entry.job.id}, which has "
-                "another video or other options; choose another key"
+                "another video or other options; use another key"
             )
         return entry
 
@@ -100,7 +100,7 @@ class Ledger:
         return self._add(job)
 
     async def save(self, job: Job) -> None:
-        """Raises NotFound for a job that was removed meanwhile, StorageFull."""
+        """Raises NotFound if the job was removed meanwhile, and StorageFull."""
         entry = self[job.id]
         await self._write(lambda store: store.save(job))
         entry.change(job)
@@ -117,27 +117,27 @@ class Ledger:
 
     async def changes(self, entry: Entry) -> AsyncIterator[Entry]:
         """The job now, and at each change until it has ended or the server stops. A slow reader
-        misses what lies between, never the last."""
+        may miss changes, never the last."""
         yield entry
         while not (entry.job.ended or self._closing):
             await entry.changed()
             yield entry
 
     async def ended(self, entry: Entry, within_s: float) -> None:
-        """Wait until the job has ended, for so long at most, or until the server stops."""
+        """Wait until the job has ended, the server stops, or `within_s` has passed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 async for _ in self.changes(entry):
                     pass
 
     def release(self) -> None:
-        """Nobody waits any longer: the server stops."""
+        """Release all readers: the server stops."""
         self._closing = True
         for entry in self._entries.values():
             entry.change(progress=entry.progress)
 
     async def close(self) -> None:
-        """Jobs at work are queued again; that does not count as an attempt."""
+        """Queue running jobs again, without counting the attempt."""
         for entry in self.with_status(RUNNING):
             job = entry.job
             await self.save(replace(job, status=QUEUED, attempts=job.attempts - 1))

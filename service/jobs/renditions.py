@@ -1,5 +1,5 @@
-"""What is made of a job's result when it is first asked for, and then kept: other formats, and the
-overlay. A worker of its own makes them, so that they wait behind no video."""
+"""Files made from a job's result on the first request, then cached: other formats and the overlay.
+They have their own worker, so that they do not wait for videos."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -18,43 +18,45 @@ MAX_WAITING = 64
 
 
 class Renditions:
-    """Makes one at a time; those who ask for the same one wait for the same work."""
+    """Makes one file at a time; requests for the same file share the work."""
 
     def __init__(self, folder: JobsFolder, settings: Settings):
         self._folder = folder
         self._limits = Limits.of_jobs(settings)
         self._worker = WorkerProcess(settings)
         self._turn = asyncio.Lock()
-        self._under_way: dict[Path, asyncio.Task[None]] = {}
+        self._in_progress: dict[Path, asyncio.Task[None]] = {}
 
     async def get(
         self, job: Job, name: str, task: Mapping[str, Any], within_s: float
     ) -> Path | None:
-        """The file of that name among the job's, made by a worker's `task` where it is not there;
-        None where that takes longer. Raises StorageFull, Overloaded, and as a worker does."""
+        """The job's file `name`, made by the worker with `task` if missing; None if that takes
+        longer than `within_s`. Raises StorageFull, Overloaded, and as a worker does."""
         path = self._folder.result(job.id, name)
         if path.is_file():
             return path
-        making = self._under_way.get(path) or self._begin(job, path, task)
+        making = self._in_progress.get(path) or self._begin(job, path, task)
         with suppress(TimeoutError):
-            # those who stop waiting leave the work to the others
+            # the work goes on for other requests
             await asyncio.wait_for(asyncio.shield(making), within_s)
             return path
         return None
 
     def _begin(self, job: Job, path: Path, task: Mapping[str, Any]) -> asyncio.Task[None]:
-        if len(self._under_way) >= MAX_WAITING:
+        if len(self._in_progress) >= MAX_WAITING:
             raise Overloaded(
-                f"{MAX_WAITING} files are being made of results, as many as may be", RETRY_AFTER_S
+                f"the limit of {MAX_WAITING} files in progress is reached; "
+                f"try again in {RETRY_AFTER_S} s",
+                RETRY_AFTER_S,
             )
         self._folder.check_space()
-        making = self._under_way[path] = asyncio.create_task(self._make(job, path, task))
+        making = self._in_progress[path] = asyncio.create_task(self._make(job, path, task))
         making.add_done_callback(lambda done: self._forget(path, done))
         return making
 
     def _forget(self, path: Path, done: asyncio.Task[None]) -> None:
-        del self._under_way[path]
-        # whoever still waits hears of a failure; else the next who asks begins anew
+        del self._in_progress[path]
+        # waiting requests get the error; without any, the next request starts again
         if not done.cancelled():
             done.exception()
 
@@ -68,18 +70,20 @@ class Renditions:
             await self._worker.run({**task, **files}, self._limits)
 
     async def cancel(self, job: Job) -> None:
-        """End whatever is being made of a job's result."""
+        """Stop the work on a job's files."""
         files = self._folder.files(job.id)
-        await _cancelled(making for path, making in self._under_way.items() if path.parent == files)
+        await _cancel_all(
+            making for path, making in self._in_progress.items() if path.parent == files
+        )
 
     async def stop(self) -> None:
-        await _cancelled(self._under_way.values())
+        await _cancel_all(self._in_progress.values())
         await self._worker.close()
 
 
-async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
-    ending = set(tasks)
-    for task in ending:
+async def _cancel_all(tasks: Iterable[asyncio.Task[None]]) -> None:
+    cancelled = set(tasks)
+    for task in cancelled:
         task.cancel()
-    if ending:
-        await asyncio.wait(ending)
+    if cancelled:
+        await asyncio.wait(cancelled)

@@ -1,4 +1,4 @@
-"""The jobs on disk: one SQLite table, whose every change is on the disk before it is told."""
+"""The jobs on disk: one SQLite table, synced to the disk at each change."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ from service.errors import StorageFull
 from service.jobs.job import Job
 
 VERSION = 1
-"""Of the table; a store of another version is refused, not guessed at."""
+"""Of the table; a store of another version is rejected."""
 
 _metadata = MetaData()
 _jobs = Table(
@@ -50,10 +50,10 @@ _jobs = Table(
 
 
 class Store:
-    """One process, and one thread at a time, reads and writes it."""
+    """For one process, and one thread at a time."""
 
     def __init__(self, path: Path):
-        """Raises InvalidInput for a file that is no store of this version."""
+        """Raises InvalidInput if the file is not a store of this version."""
         self._path = path
         self._engine = create_engine(URL.create("sqlite", database=str(path)))
         event.listen(self._engine, "connect", _make_durable)
@@ -62,7 +62,7 @@ class Store:
                 self._check_version(connection)
         except DatabaseError as error:
             raise InvalidInput(
-                f"the job store {path} cannot be read ({error.orig}); move it away, or choose "
+                f"the job store {path} cannot be read ({error.orig}); move it away, or set "
                 "another POSELIFT_JOBS_FOLDER",
                 ("jobs_folder",),
             ) from error
@@ -71,7 +71,8 @@ class Store:
         version = connection.execute(text("PRAGMA user_version")).scalar_one()
         if version not in (0, VERSION):
             raise InvalidInput(
-                f"the job store {self._path} has version {version}, this poselift reads {VERSION}",
+                f"the job store {self._path} has version {version}, expected {VERSION}; set "
+                "another POSELIFT_JOBS_FOLDER",
                 ("jobs_folder",),
             )
         _metadata.create_all(connection)
@@ -84,7 +85,7 @@ class Store:
             return [Job(**row._mapping) for row in rows]
 
     def save(self, job: Job) -> None:
-        """Insert or change one job; raises StorageFull."""
+        """Insert or update one job; raises StorageFull."""
         row = asdict(job)
         statement = insert(_jobs).values(row)
         with self._writing() as connection:
@@ -107,6 +108,6 @@ class Store:
 
 
 def _make_durable(connection: Any, _: object) -> None:
-    """What was committed outlives a crash of the process, and of the machine."""
+    """Committed changes survive a crash of the process and of the machine."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")

@@ -1,4 +1,4 @@
-"""A multipart upload -> a file in the jobs folder: streamed, bounded, gone unless kept."""
+"""A multipart upload -> a file in the jobs folder: streamed, with a size limit."""
 
 import asyncio
 import hashlib
@@ -25,7 +25,7 @@ _WRITE_BYTES = MB
 
 @dataclass(frozen=True)
 class Upload:
-    """What came: a file that is on the disk, not only on its way there, and its SHA-256."""
+    """A complete upload, synced to the disk, and its SHA-256."""
 
     path: Path
     sha256: str
@@ -35,10 +35,10 @@ class Upload:
 async def uploaded(
     request: Request, settings: Settings, folder: JobsFolder
 ) -> AsyncIterator[Upload]:
-    """The file of the form's one field, `file`, for as long as the context lasts.
+    """The file of the form's one field, `file`, removed at the end of the context unless accepted.
 
     File name and content type are ignored. Raises NotMultipart, BadForm, TooLarge, Stalled,
-    StorageFull, and InvalidInput for another or a missing field.
+    StorageFull, and InvalidInput if the field is missing or there is another.
     """
     limit = settings.max_upload_bytes
     boundary = _boundary(request)
@@ -56,7 +56,7 @@ async def uploaded(
 
 
 class _Writer:
-    """Bytes -> the disk and their hash; raises StorageFull."""
+    """Writes and hashes bytes; raises StorageFull."""
 
     def __init__(self, file: BinaryIO, folder: JobsFolder):
         self._file = file
@@ -100,14 +100,14 @@ def _missing() -> InvalidInput:
 
 
 class _Form:
-    """Bytes of a form in, bytes of its file out: `content` holds what was not yet written."""
+    """Parses a form incrementally: `content` holds bytes of its file that were not taken yet."""
 
     def __init__(self, boundary: bytes):
         self.content = bytearray()
         self._header = bytearray()
         self._value = bytearray()
         self._disposition = b""
-        self._found = False
+        self._has_file = False
         self._ended = False
         try:
             self._parser = MultipartParser(
@@ -137,8 +137,8 @@ class _Form:
 
     def finish(self) -> None:
         if not self._ended:
-            raise BadForm("the multipart body breaks off before its last boundary")
-        if not self._found:
+            raise BadForm("the multipart body ends before its last boundary")
+        if not self._has_file:
             raise _missing()
 
     def _begin_part(self) -> None:
@@ -165,9 +165,9 @@ class _Form:
                 "and options are query parameters",
                 (name,),
             )
-        if self._found:
-            raise InvalidInput(f"one video a request: the field {FIELD!r} comes twice", (FIELD,))
-        self._found = True
+        if self._has_file:
+            raise InvalidInput(f"expected one video, got the field {FIELD!r} twice", (FIELD,))
+        self._has_file = True
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         self.content += data[start:end]

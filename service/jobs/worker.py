@@ -1,9 +1,9 @@
-"""A worker process, `python -m service.jobs.worker`: decodes, detects, tracks, lifts and draws,
-where a crash hurts no one.
+"""A worker process, `python -m service.jobs.worker`: decodes, detects, tracks, lifts and draws
+outside the server, which survives its crash.
 
-Lines of JSON come on stdin, first {"settings", "lifts"}, then one task at a time; lines of JSON go
-out on stdout: {"trouble"} once, then for each task {"progress"} now and then, and {"done"} or
-{"problem"}. The process ends with its server.
+It reads lines of JSON from stdin, first {"settings", "lifts"}, then one task at a time, and writes
+lines of JSON to stdout: {"trouble"} once, then for each task {"progress"} repeatedly, and {"done"}
+or {"problem"}. The process ends with its server.
 """
 
 import ctypes
@@ -42,24 +42,24 @@ from service.wire.files import write_video
 from service.wire.problems import INTERNAL, STATUS, document, problem
 
 NICENESS = 10
-"""Lifting gives way to live requests."""
+"""Live requests have priority over jobs."""
 PROGRESS_EVERY_S = 0.25
 _PR_SET_PDEATHSIG = 1
 
 _log = logging.getLogger("poselift")
 
 Task = Mapping[str, Any]
-Answer = dict[str, Any]
+Message = dict[str, Any]
 
 
 class Worker:
-    """Answers tasks; models are loaded once."""
+    """Runs tasks; models are loaded once."""
 
     def __init__(self, settings: Settings, out: BinaryIO):
         self._settings = settings
         self._lifters = Lifters(settings)
         self._out = out
-        self._works: dict[str, Callable[[Task], Answer]] = {
+        self._handlers: dict[str, Callable[[Task], Message]] = {
             "check": self._check,
             "lift": self._lift,
             "draw": self._draw,
@@ -67,7 +67,7 @@ class Worker:
         }
 
     def warm_up(self) -> str | None:
-        """Load and warm the default model, open the detector; what keeps them from it, or None."""
+        """Load and warm the default model and open the detector; returns the error, or None."""
         try:
             lifter = self._lifters.get()
             lifter.warm()
@@ -76,25 +76,25 @@ class Worker:
             return str(error)
         return None
 
-    def answer(self, task: Task) -> None:
+    def run(self, task: Task) -> None:
         try:
-            self.say({"done": self._works[task["work"]](task)})
+            self.send({"done": self._handlers[task["work"]](task)})
         except PoseError as error:
-            self.say({"problem": problem(error)})
+            self.send({"problem": problem(error)})
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 full = StorageFull("the disk filled up while the job ran")
-                self.say({"problem": problem(full)})
+                self.send({"problem": problem(full)})
                 return
             _log.exception("%s failed", task["work"])
-            self.say({"problem": document(STATUS[PoseError], INTERNAL)})
+            self.send({"problem": document(STATUS[PoseError], INTERNAL)})
 
-    def say(self, message: Answer) -> None:
+    def send(self, message: Message) -> None:
         self._out.write(orjson.dumps(message) + b"\n")
         self._out.flush()
 
-    def _check(self, task: Task) -> Answer:
-        """Open a video and decode its first frame; raises what a caller must hear at once."""
+    def _check(self, task: Task) -> Message:
+        """Open a video and decode its first frame; raises what rejects an upload."""
         with open_video(Path(task["video"])) as video:
             self._check_declared(video.info)
             return asdict(video.info)
@@ -103,31 +103,31 @@ class Worker:
         settings = self._settings
         megapixels = info.width * info.height / MEGAPIXEL
         for name, value, limit in (
-            ("megapixels in a picture", megapixels, settings.max_picture_mp),
+            ("megapixels per frame", megapixels, settings.max_picture_mp),
             ("frames", info.frames, settings.max_video_frames),
             ("seconds", info.duration_s, settings.max_video_s),
         ):
             if value > limit:
-                raise TooLarge(f"a video has at most {limit:g} {name} here, got {value:.6g}")
+                raise TooLarge(f"a video may have at most {limit:g} {name}, got {value:.6g}")
 
-    def _lift(self, task: Task) -> Answer:
+    def _lift(self, task: Task) -> Message:
         result = lift_video(
             Path(task["video"]),
             self._lifters.get(task["model"]),
             VideoOptions(**task["options"]),
             self._progress(),
         )
-        self.say({"progress": ["writing", 0, None, None]})
+        self.send({"progress": ["writing", 0, None, None]})
         for name in ("result.npz", "result.json"):
             write_video(result, Path(task["out"]) / name)
         return {"frames": sum(len(person.frames) for person in result.people)}
 
-    def _draw(self, task: Task) -> Answer:
+    def _draw(self, task: Task) -> Message:
         result = read_npz(Path(task["result"]))
         video, out = Path(task["video"]), Path(task["out"])
         return {"warnings": render_overlay(video, result, out, self._progress())}
 
-    def _write(self, task: Task) -> Answer:
+    def _write(self, task: Task) -> Message:
         result, out = read_npz(Path(task["result"])), Path(task["out"])
         if task["space"] is not None:
             result = result.in_space(task["space"])
@@ -138,39 +138,39 @@ class Worker:
         return {}
 
     def _progress(self) -> "_Progress":
-        return _Progress(self.say, self._settings.max_video_frames)
+        return _Progress(self.send, self._settings.max_video_frames)
 
 
 class _Progress:
-    """Tells the server, a few times a second, how far a stage is; raises TooLarge where a video
-    goes on beyond what it declared and what is allowed."""
+    """Reports progress to the server a few times a second; raises TooLarge if a video has more
+    frames than allowed, whatever its headers declare."""
 
-    def __init__(self, say: Callable[[Answer], None], max_frames: int):
-        self._say = say
+    def __init__(self, send: Callable[[Message], None], max_frames: int):
+        self._send = send
         self._max_frames = max_frames
         self._stage = ""
-        self._start_s = self._told_s = 0.0
+        self._start_s = self._sent_s = 0.0
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         now_s = time.monotonic()
         if stage != self._stage:
-            self._stage, self._start_s, self._told_s = stage, now_s, 0.0
+            self._stage, self._start_s, self._sent_s = stage, now_s, 0.0
         if stage == "detecting" and done > self._max_frames:
-            raise TooLarge(f"a video has at most {self._max_frames} frames here, this has more")
-        if now_s - self._told_s >= PROGRESS_EVERY_S or done == total:
-            self._told_s = now_s
-            self._say({"progress": [stage, done, total, self._left_s(now_s, done, total)]})
+            raise TooLarge(f"a video may have at most {self._max_frames} frames, this one has more")
+        if now_s - self._sent_s >= PROGRESS_EVERY_S or done == total:
+            self._sent_s = now_s
+            self._send({"progress": [stage, done, total, self._remaining_s(now_s, done, total)]})
 
-    def _left_s(self, now_s: float, done: int, total: int | None) -> float | None:
+    def _remaining_s(self, now_s: float, done: int, total: int | None) -> float | None:
         if not done or total is None:
             return None
         return round((now_s - self._start_s) / done * max(total - done, 0), 1)
 
 
 def main() -> None:
-    """Answer until the server is gone."""
+    """Run tasks until the server ends."""
     _end_with_parent()
-    # what libraries print must not get between the lines of JSON
+    # libraries must not print between the lines of JSON
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     logging.basicConfig(level=logging.INFO)
@@ -179,30 +179,30 @@ def main() -> None:
     worker = Worker(Settings(**first["settings"]), out)
     if first["lifts"]:
         os.nice(NICENESS)
-    worker.say({"trouble": worker.warm_up() if first["lifts"] else None})
+    worker.send({"trouble": worker.warm_up() if first["lifts"] else None})
     for line in lines:
-        worker.answer(orjson.loads(line))
-        give_memory_back()  # else the next task's detector comes on top: 880 MB after six, now 490
+        worker.run(orjson.loads(line))
+        give_memory_back()  # without it 880 MB after six tasks, with it 490 MB
 
 
 def _end_with_parent() -> None:
-    """The kernel ends even a stopped process; elsewhere than on Linux the end of stdin does."""
+    """On Linux the kernel ends even a stopped process; elsewhere the end of stdin does."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _lines() -> Iterator[bytes]:
-    """The server's lines; the end of them ends the process, in the middle of work too."""
-    waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    """The lines from the server; their end ends the process, even during a task."""
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     def read() -> None:
         for line in sys.stdin.buffer:
-            waiting.put(line)
+            lines.put(line)
         os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
     while True:
-        yield waiting.get()
+        yield lines.get()
 
 
 if __name__ == "__main__":

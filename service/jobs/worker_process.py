@@ -1,4 +1,4 @@
-"""One worker process as the server sees it: started when needed, watched, and replaced."""
+"""A worker process from the server's side: started on demand, watched, and replaced."""
 
 import asyncio
 import signal
@@ -19,17 +19,17 @@ from service.jobs.job import Progress
 from service.settings import MB, Settings
 
 TICK_S = 0.25
-"""How often a worker at work is looked at."""
+"""Between two checks of the limits of a running task."""
 START_S = 120
-"""A worker that has not said that it is ready after so long is replaced."""
+"""A worker that is not ready after this time is replaced."""
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 
-Told = Callable[[Progress], None]
+OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one task may use; a task that tells of no progress for `stall_s` counts as hung."""
+    """Limits of one task; a task without progress for `stall_s` counts as hung."""
 
     memory_bytes: int
     cpu_s: float
@@ -47,7 +47,7 @@ class Limits:
 
 
 class WorkerProcess:
-    """Works on one task at a time; `trouble` is what it said that it cannot do, once started."""
+    """Runs one task at a time; `trouble` is the error of its start, if it had one."""
 
     def __init__(self, settings: Settings, *, lifts: bool = False):
         self._first = orjson.dumps({"settings": settings.model_dump(mode="json"), "lifts": lifts})
@@ -59,10 +59,10 @@ class WorkerProcess:
         return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
-        """Start the process if there is none, and wait until it is warm; raises WorkerLost."""
+        """Start the process if it is not running, and wait until it is warm; raises WorkerLost."""
         if self.alive:
             return
-        # a session of its own: Ctrl-C is for the server, which ends its workers in good order
+        # a new session: Ctrl-C must reach only the server, which then ends its workers
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "service.jobs.worker"),
             stdin=PIPE,
@@ -73,7 +73,7 @@ class WorkerProcess:
         try:
             async with asyncio.timeout(START_S):
                 self._send(self._first)
-                self.trouble = (await self._hear())["trouble"]
+                self.trouble = (await self._receive())["trouble"]
             ready = True
         except TimeoutError:
             raise WorkerLost(f"a worker was not ready after {START_S} s") from None
@@ -81,16 +81,18 @@ class WorkerProcess:
             if not ready:
                 await self.close()
 
-    async def run(self, task: Mapping[str, Any], limits: Limits, told: Told | None = None) -> Any:
-        """What the worker answers to a task. Raises Refused, OverLimit, UnreadableVideo and
-        WorkerLost; whatever ends the waiting, a cancellation too, ends the process."""
+    async def run(
+        self, task: Mapping[str, Any], limits: Limits, on_progress: OnProgress | None = None
+    ) -> Any:
+        """The worker's result of a task. Raises Refused, OverLimit, UnreadableVideo and WorkerLost.
+        Cancelling it ends the process."""
         await self.start()
         watch = _Watch(self, limits)
         watching = asyncio.create_task(watch.run())
         ended = False
         try:
             self._send(orjson.dumps(task))
-            answer = await self._answer(watch, told)
+            message = await self._result(watch, on_progress)
             ended = True
         except WorkerLost as lost:
             raise watch.reason or lost from None
@@ -98,24 +100,24 @@ class WorkerProcess:
             watching.cancel()
             if not ended:
                 await self.close()
-        if "problem" in answer:
-            raise Refused(answer["problem"])
-        return answer["done"]
+        if "problem" in message:
+            raise Refused(message["problem"])
+        return message["done"]
 
-    async def _answer(self, watch: "_Watch", told: Told | None) -> Any:
-        while "progress" in (said := await self._hear()):
-            watch.heard()
-            if told:
-                told(Progress(*said["progress"]))
-        return said
+    async def _result(self, watch: "_Watch", on_progress: OnProgress | None) -> Any:
+        while "progress" in (message := await self._receive()):
+            watch.progressed()
+            if on_progress:
+                on_progress(Progress(*message["progress"]))
+        return message
 
     def _send(self, line: bytes) -> None:
         assert self._process is not None and self._process.stdin is not None
-        # a process that has ended is noticed by reading
+        # reading notices that the process has ended
         with suppress(ConnectionError):
             self._process.stdin.write(line + b"\n")
 
-    async def _hear(self) -> Any:
+    async def _receive(self) -> Any:
         assert self._process is not None and self._process.stdout is not None
         line = await self._process.stdout.readline()
         if not line.endswith(b"\n"):
@@ -136,24 +138,24 @@ class WorkerProcess:
         return process.memory_info().rss, times.user + times.system
 
     async def close(self) -> None:
-        """End the process, and wait until it has: the next task must not meet a dying one."""
+        """End the process and wait for it: the next task needs a new one."""
         self.kill()
         if self._process is not None:
             await self._process.wait()
 
 
 class _Watch:
-    """Kills a worker that exceeds its limits, and keeps the reason."""
+    """Kills a worker that exceeds its limits, and stores the reason."""
 
     def __init__(self, worker: WorkerProcess, limits: Limits):
         self.reason: PoseError | None = None
         self._worker = worker
         self._limits = limits
-        self._start_s = self._heard_s = time.monotonic()
+        self._start_s = self._progress_s = time.monotonic()
         self._start_cpu_s: float | None = None
 
-    def heard(self) -> None:
-        self._heard_s = time.monotonic()
+    def progressed(self) -> None:
+        self._progress_s = time.monotonic()
 
     async def run(self) -> None:
         with suppress(psutil.Error):
@@ -169,7 +171,7 @@ class _Watch:
         if memory_bytes > limits.memory_bytes:
             return OverLimit(
                 f"the video takes more memory than a job may, {limits.memory_bytes / MB:.0f} MB; "
-                "send a smaller picture or a shorter video"
+                "send a video that is smaller or shorter"
             )
         for name, used_s, allowed_s in (
             ("CPU time", cpu_s - self._start_cpu_s, limits.cpu_s),
@@ -180,13 +182,13 @@ class _Watch:
                     f"the video takes more {name} than a job may, {allowed_s:g} s; "
                     "send a shorter video"
                 )
-        if now_s - self._heard_s > limits.stall_s:
+        if now_s - self._progress_s > limits.stall_s:
             return WorkerLost(f"the worker made no progress for {limits.stall_s:g} s and was ended")
         return None
 
 
 def _ending(status: int) -> PoseError:
-    """What an exit status says of whose fault the end was."""
+    """The error for an exit status: of the video, or of the worker."""
     if status >= 0:
         return WorkerLost(f"the worker ended with exit status {status}")
     name = signal.Signals(-status).name

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from service.admission.capacity import while_wanted
 from service.jobs.job import path_of
-from service.jobs.jobs import Asked
+from service.jobs.jobs import JobRequest
 from service.jobs.uploads import uploaded
 from service.routes.jobs import job_reply, named_result
 from service.routes.preferences import IdempotencyKey, Waiting
@@ -32,7 +32,7 @@ async def post_video(
     jobs = service.jobs
     with jobs.enter():
         async with uploaded(request, service.settings, jobs.folder) as upload:
-            entry = await jobs.accept(upload, Asked(lifter.name, options), key)
+            entry = await jobs.accept(upload, JobRequest(lifter.name, options), key)
     await while_wanted(jobs.ledger.ended(entry, wait.seconds), request.receive)
     headers = {"location": path_of(entry.job), **wait.headers()}
     if not entry.job.ended:

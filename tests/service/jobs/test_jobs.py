@@ -1,4 +1,4 @@
-"""/jobs through a real server: following, results, files made on demand, keys, limits."""
+"""/jobs through a real server: progress, results, renditions, idempotency keys, limits."""
 
 import io
 import re
@@ -29,21 +29,21 @@ def done(server: httpx.Client) -> str:
     return path
 
 
-def test_a_job_tells_how_far_it_is_until_its_end(server: httpx.Client) -> None:
+def test_events_report_progress_until_the_job_ends(server: httpx.Client) -> None:
     path = begin(server)
-    told = list(events(server, path))
-    for document in told:
+    documents = list(events(server, path))
+    for document in documents:
         JobReply.model_validate(document, strict=True)
-    assert next(one["status"] for one in told if one["status"] != "queued") == "running"
-    assert told[-1] == server.get(path).json()
-    assert told[-1]["status"] == "succeeded"
-    frames = [one["progress"] for one in told if one["progress"]["stage"] == "detecting"]
-    assert [one["done"] for one in frames] == sorted(one["done"] for one in frames)
-    assert {one["total"] for one in frames} == {48}
-    assert {"expires_at", "ended_at"} <= told[-1].keys()
+    assert next(d["status"] for d in documents if d["status"] != "queued") == "running"
+    assert documents[-1] == server.get(path).json()
+    assert documents[-1]["status"] == "succeeded"
+    progress = [d["progress"] for d in documents if d["progress"]["stage"] == "detecting"]
+    assert [p["done"] for p in progress] == sorted(p["done"] for p in progress)
+    assert {p["total"] for p in progress} == {48}
+    assert {"expires_at", "ended_at"} <= documents[-1].keys()
 
 
-def test_the_result_is_what_a_waiting_caller_gets(server: httpx.Client, done: str) -> None:
+def test_result_equals_the_response_of_a_waiting_request(server: httpx.Client, done: str) -> None:
     waited = send(server, ONE)
     assert waited.status_code == 200
     VideoReply.model_validate(waited.json(), strict=True)
@@ -54,20 +54,22 @@ def test_the_result_is_what_a_waiting_caller_gets(server: httpx.Client, done: st
     assert {**job, **fetched.json()} == waited.json()
 
 
-def test_other_formats_hold_the_same(server: httpx.Client, done: str, tmp_path: Path) -> None:
-    reply = server.get(f"{done}/result").json()
+def test_result_in_other_formats_holds_the_same_poses(
+    server: httpx.Client, done: str, tmp_path: Path
+) -> None:
+    result = server.get(f"{done}/result").json()
     (tmp_path / "result.npz").write_bytes(server.get(f"{done}/result?format=npz").content)
     (person,) = read_npz(tmp_path / "result.npz").people
-    np.testing.assert_array_equal(person.poses.xyz, np.float32(reply["people"][0]["poses"]))
+    np.testing.assert_array_equal(person.poses.xyz, np.float32(result["people"][0]["poses"]))
     table = server.get(f"{done}/result?format=csv&person=1")
     assert table.headers["content-type"].startswith("text/csv")
-    assert len(table.text.splitlines()) == 1 + 17 * len(reply["people"][0]["frames"])
+    assert len(table.text.splitlines()) == 1 + 17 * len(result["people"][0]["frames"])
     angles = server.get(f"{done}/result?format=angles")
     assert angles.status_code == 200
     assert angles.text != table.text
 
 
-def test_a_result_in_the_world_stands_on_the_floor(
+def test_result_in_world_space_stands_on_the_floor(
     server: httpx.Client, done: str, tmp_path: Path
 ) -> None:
     root, world = (server.get(f"{done}/result{query}").json() for query in ("", "?space=world"))
@@ -98,25 +100,25 @@ def test_a_result_in_the_world_stands_on_the_floor(
         ("format=csv&format=npz", "given 2 times"),
     ],
 )
-def test_bad_results_are_named(server: httpx.Client, done: str, query: str, message: str) -> None:
+def test_bad_result_query_is_422(server: httpx.Client, done: str, query: str, message: str) -> None:
     response = server.get(f"{done}/result?{query}")
     assert response.status_code == 422
     assert re.search(message, response.json()["detail"])
 
 
-def test_the_overlay_is_made_once_and_plays(server: httpx.Client, done: str) -> None:
+def test_overlay_is_an_mp4_with_byte_ranges(server: httpx.Client, done: str) -> None:
     later = server.get(f"{done}/overlay", headers=ASYNC)
     assert later.status_code == 202
     assert int(later.headers["retry-after"]) > 0
-    whole = server.get(f"{done}/overlay")
-    assert whole.headers["content-type"] == "video/mp4"
-    with av.open(io.BytesIO(whole.content)) as container:
+    complete = server.get(f"{done}/overlay")
+    assert complete.headers["content-type"] == "video/mp4"
+    with av.open(io.BytesIO(complete.content)) as container:
         assert container.streams.video[0].frames == 48
     part = server.get(f"{done}/overlay", headers={"range": "bytes=100-199"})
-    assert (part.status_code, part.content) == (206, whole.content[100:200])
+    assert (part.status_code, part.content) == (206, complete.content[100:200])
 
 
-def test_jobs_are_listed_the_newest_first(server: httpx.Client, done: str) -> None:
+def test_jobs_are_listed_newest_first(server: httpx.Client, done: str) -> None:
     latest = begin(server, film())
     listed = server.get("/jobs").json()
     JobsReply.model_validate(listed, strict=True)
@@ -130,14 +132,16 @@ def test_jobs_are_listed_the_newest_first(server: httpx.Client, done: str) -> No
 
 
 @pytest.mark.parametrize("end", ["", "/events", "/result", "/overlay"])
-def test_a_job_of_nobody_is_404(server: httpx.Client, end: str) -> None:
+def test_unknown_job_is_404(server: httpx.Client, end: str) -> None:
     response = server.get(f"/jobs/0000{end}")
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/problem+json"
     assert server.delete("/jobs/0000").status_code == 404
 
 
-def test_a_cancelled_job_ends_at_once(server: httpx.Client, jobs_folder: Path) -> None:
+def test_cancelled_job_ends_at_once_and_is_deleted_next(
+    server: httpx.Client, jobs_folder: Path
+) -> None:
     path = begin(server, TWO)
     at_work(server, path)
     assert server.get(f"{path}/result").status_code == 409
@@ -150,13 +154,12 @@ def test_a_cancelled_job_ends_at_once(server: httpx.Client, jobs_folder: Path) -
     assert ended(server, begin(server, film()))["status"] == "succeeded"
 
 
-def test_an_idempotency_key_is_one_job(server: httpx.Client) -> None:
+def test_idempotency_key_returns_the_same_job(server: httpx.Client) -> None:
     content = film()
     path = begin(server, content, idempotency_key="a-key")
     assert begin(server, content, idempotency_key="another") != path
     again = send(server, content, idempotency_key="a-key")
-    assert again.status_code == 200, again.text
-    assert (again.status_code, again.headers["location"]) == (200, path)
+    assert (again.status_code, again.headers["location"]) == (200, path), again.text
     for other, query in ((film([0, 1]), ""), (content, "max_people=1")):
         conflict = send(server, other, query, idempotency_key="a-key")
         assert conflict.status_code == 409, conflict.text
@@ -164,7 +167,7 @@ def test_an_idempotency_key_is_one_job(server: httpx.Client) -> None:
     assert send(server, content, idempotency_key="x" * 256).status_code == 422
 
 
-def test_a_client_that_leaves_leaves_its_job(server: httpx.Client) -> None:
+def test_job_goes_on_after_its_client_disconnects(server: httpx.Client) -> None:
     form = httpx.Request("POST", "http://a/video", files={"file": ONE})
     body = form.read()
     head = f"POST /video HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n"
@@ -178,7 +181,7 @@ def test_a_client_that_leaves_leaves_its_job(server: httpx.Client) -> None:
 
 
 def sized(content: bytes, width: int, height: int) -> bytes:
-    """An MP4 whose headers claim another size than its pictures have."""
+    """An MP4 whose headers declare another size than its frames have."""
     track, sample = content.index(b"tkhd"), content.index(b"mp4v")
     changed = bytearray(content)
     changed[track + 80 : track + 88] = (width << 16).to_bytes(6, "big")[-4:] + (
@@ -189,7 +192,7 @@ def sized(content: bytes, width: int, height: int) -> bytes:
 
 
 def lengthened(content: bytes) -> bytes:
-    """An MP4 whose header claims to last for days."""
+    """An MP4 whose header declares a duration of days."""
     changed = bytearray(content)
     at = content.index(b"mdhd") + 20
     changed[at : at + 4] = (2**30).to_bytes(4, "big")
@@ -207,9 +210,11 @@ def lengthened(content: bytes) -> bytes:
         (ONE[: len(ONE) * 2 // 3], None),
         (lengthened(film()), 5),
     ],
-    ids=["one frame", "240 fps", "1 fps", "size changes", "lies: size", "cut", "lies: length"],
+    ids=["one frame", "240 fps", "1 fps", "size changes", "wrong size", "cut", "wrong length"],
 )
-def test_odd_videos_are_answered(server: httpx.Client, content: bytes, frames: int | None) -> None:
+def test_odd_video_succeeds_or_is_rejected(
+    server: httpx.Client, content: bytes, frames: int | None
+) -> None:
     response = send(server, content)
     if frames is None:
         assert response.status_code in (413, 422), response.text
@@ -233,7 +238,7 @@ def test_odd_videos_are_answered(server: httpx.Client, content: bytes, frames: i
         ("wait=" + "9" * 400, Wait(300, "wait=300")),
     ],
 )
-def test_preferences(prefer: str, wait: Wait) -> None:
+def test_wait_of_reads_the_prefer_header(prefer: str, wait: Wait) -> None:
     assert wait_of(prefer, Settings(video_wait_s=30, video_wait_max_s=300)) == wait
 
 
@@ -255,19 +260,21 @@ def strict_server(start_server: ServerStarter) -> Iterator[httpx.Client]:
     ],
     ids=["frames", "seconds", "pixels", "undeclared frames"],
 )
-def test_limits_of_a_video(strict_server: httpx.Client, content: bytes, message: str) -> None:
+def test_video_over_a_limit_is_413(
+    strict_server: httpx.Client, content: bytes, message: str
+) -> None:
     response = send(strict_server, content)
     assert response.status_code == 413, response.text
     assert re.search(message, response.json()["detail"])
 
 
-def test_results_expire_and_then_jobs(strict_server: httpx.Client) -> None:
+def test_expired_job_is_404(strict_server: httpx.Client) -> None:
     path = begin(strict_server, film())
     assert ended(strict_server, path)["status"] == "succeeded"
     until(lambda: strict_server.get(path), 404)
 
 
-def test_a_full_disk_is_refused_before_it_is_full(
+def test_upload_is_rejected_before_the_disk_is_full(
     start_server: ServerStarter, tmp_path: Path
 ) -> None:
     with start_server(min_free_mb=1e9, jobs_folder=tmp_path) as client:
@@ -277,7 +284,7 @@ def test_a_full_disk_is_refused_before_it_is_full(
         assert list(tmp_path.glob("incoming/*")) == []
 
 
-def test_a_store_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    (tmp_path / "jobs.sqlite").write_bytes(b"I am no database. " * 100)
+def test_unreadable_store_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "jobs.sqlite").write_bytes(b"not a database. " * 100)
     with pytest.raises(Exception, match="job store .* cannot be read .*; move it away"):
         Store(tmp_path / "jobs.sqlite")

@@ -1,4 +1,4 @@
-"""What takes minutes to show; `make test-long` runs it."""
+"""Tests that take minutes; `make test-long` runs them."""
 
 import io
 import random
@@ -17,8 +17,8 @@ from servers import server_process
 pytestmark = pytest.mark.long
 
 
-def test_twenty_kills_lose_nothing(tmp_path: Path) -> None:
-    """Ten jobs, of which most outlast several servers; each ends succeeded, once."""
+def test_killing_the_server_twenty_times_loses_no_job(tmp_path: Path) -> None:
+    """Most of ten jobs outlast several servers; each succeeds once."""
     rng = random.Random(0)
     settings = {"jobs_folder": tmp_path, "job_attempts": 100, "results_kept_h": 10}
     accepted: list[str] = []
@@ -43,7 +43,7 @@ def test_twenty_kills_lose_nothing(tmp_path: Path) -> None:
 
 
 def looped(seconds: int) -> bytes:
-    """A real clip again and again, at 25 frames/s."""
+    """A real video, looped at 25 frames/s."""
     written = io.BytesIO()
     with av.open(str(CLIPS / "one_person.mp4")) as source:
         stream = source.streams.video[0]
@@ -64,16 +64,16 @@ def looped(seconds: int) -> bytes:
 
 
 def peak_mb(worker: psutil.Process) -> float:
-    """The most resident memory that a process ever had."""
+    """The peak resident memory of a process."""
     status = Path(f"/proc/{worker.pid}/status").read_text().split()
     return int(status[status.index("VmHWM:") + 1]) / 1000
 
 
-def test_ten_minutes_take_no_more_memory_than_one() -> None:
+def test_memory_of_a_worker_does_not_grow_with_the_video() -> None:
     peaks_mb = []
     for minutes in (1, 10):
         with server_process(videos_at_once=1) as (_, client):
-            # every frame is decoded and lifted, though not looked at by the detector
+            # every frame is decoded and lifted, every tenth is detected
             path = begin(client, looped(60 * minutes), "detect_every=10")
             worker = at_work_on(at_work(client, path))
             assert ended(client, path)["status"] == "succeeded"

@@ -1,4 +1,4 @@
-"""Jobs outlive whatever happens to the server, to its workers and to their machine's patience."""
+"""Jobs survive a killed server, lost workers and exceeded limits."""
 
 import os
 import re
@@ -19,9 +19,9 @@ from paths import CLIPS, ROOT
 from servers import ServerStarter, server_process
 
 
-def test_jobs_outlive_a_killed_server(tmp_path: Path) -> None:
-    """One is done, one at work, one queued when it is killed; each ends succeeded, once, and what
-    the first answered is still there."""
+def test_jobs_survive_a_killed_server(tmp_path: Path) -> None:
+    """With one job done, one running and one queued: each succeeds once, and the result of the
+    first is kept."""
     settings = {"jobs_folder": tmp_path, "videos_at_once": 1}
     with server_process(**settings) as (process, client):
         done = begin(client, film(), idempotency_key="done")
@@ -32,12 +32,12 @@ def test_jobs_outlive_a_killed_server(tmp_path: Path) -> None:
         orphans = workers(psutil.Process(process.pid))
         process.kill()
         psutil.wait_procs(orphans, timeout=10)
-        assert not any(one.is_running() for one in orphans)
-    (tmp_path / "incoming" / "broken.upload").write_bytes(b"what had arrived")
+        assert not any(orphan.is_running() for orphan in orphans)
+    (tmp_path / "incoming" / "broken.upload").write_bytes(b"a partial upload")
     (tmp_path / "media" / "orphan").mkdir()
     with server_process(**settings) as (_, client):
         assert re.fullmatch(
-            f"poselift: .*another server uses {tmp_path}.*\n", refused_beside(tmp_path)
+            f"poselift: .*another server uses {tmp_path}.*\n", start_second_server(tmp_path)
         )
         assert client.get(f"{done}/result").content == result
         for path in (running, queued):
@@ -63,8 +63,8 @@ with open(sys.argv[2], "rb") as file:
 
 
 @pytest.mark.long
-def test_a_video_that_outlasts_its_servers_ends_failed(tmp_path: Path) -> None:
-    """An orderly stop answers who waits, and is no attempt; one attempt is allowed here."""
+def test_video_that_outlasts_its_attempts_fails(tmp_path: Path) -> None:
+    """SIGTERM answers waiting requests and does not count; SIGKILL uses up the one attempt."""
     settings = {"jobs_folder": tmp_path, "job_attempts": 1}
     with server_process(**settings) as (process, client):
         caller = subprocess.Popen(
@@ -92,8 +92,8 @@ def test_a_video_that_outlasts_its_servers_ends_failed(tmp_path: Path) -> None:
         assert client.get(f"{path}/result").json() == job["error"]
 
 
-def refused_beside(folder: Path) -> str:
-    """What a second server on the same folder says."""
+def start_second_server(folder: Path) -> str:
+    """The error of a second server on the same folder."""
     second = subprocess.run(
         [sys.executable, "-m", "service.cli", "serve", "--port", "0"],
         cwd=ROOT,
@@ -118,32 +118,32 @@ def impatient(impatient_process: tuple[psutil.Process, httpx.Client]) -> httpx.C
 
 
 @pytest.mark.parametrize(
-    ("sent", "message"),
+    ("kill_signal", "message"),
     [(signal.SIGKILL, "killed .SIGKILL."), (signal.SIGSTOP, "no progress for 6 s")],
 )
-def test_a_lost_worker_ends_its_job_and_the_next_one_runs(
-    impatient: httpx.Client, sent: signal.Signals, message: str
+def test_lost_worker_fails_its_job_and_the_next_job_runs(
+    impatient: httpx.Client, kill_signal: signal.Signals, message: str
 ) -> None:
     path, after = begin(impatient, TWO), begin(impatient, film())
-    at_work_on(at_work(impatient, path)).send_signal(sent)
+    at_work_on(at_work(impatient, path)).send_signal(kill_signal)
     job = ended(impatient, path)
     assert (job["error"]["status"], job["error"]["title"]) == (500, "Worker lost")
     assert re.search(message, job["error"]["detail"])
     assert ended(impatient, after)["status"] == "succeeded"
 
 
-def test_a_crash_of_the_decoder_is_the_videos(impatient: httpx.Client) -> None:
+def test_crash_of_a_worker_makes_the_video_unreadable(impatient: httpx.Client) -> None:
     path = begin(impatient, TWO)
     at_work_on(at_work(impatient, path)).send_signal(signal.SIGSEGV)
     assert ended(impatient, path)["error"]["title"] == "Unreadable video"
 
 
-def test_a_lost_checker_is_replaced(
+def test_killed_upload_checker_is_replaced(
     impatient_process: tuple[psutil.Process, httpx.Client],
 ) -> None:
-    """The process that opens uploads has no lower priority, by which it is told apart."""
+    """Unlike a worker, the process that opens uploads has the priority of the server."""
     server, impatient = impatient_process
-    (checker,) = [one for one in workers(server) if one.nice() == server.nice()]
+    (checker,) = [process for process in workers(server) if process.nice() == server.nice()]
     checker.kill()
     checker.wait()
     assert send(impatient, film()).status_code == 200
@@ -156,7 +156,9 @@ def test_a_lost_checker_is_replaced(
         ({"job_cpu_s": 0.3}, "more CPU time than a job may, 0.3 s"),
     ],
 )
-def test_limits_of_a_job(start_server: ServerStarter, limits: dict[str, Any], message: str) -> None:
+def test_job_over_a_limit_fails(
+    start_server: ServerStarter, limits: dict[str, Any], message: str
+) -> None:
     with start_server(**limits) as client:
         response = send(client, TWO)
         assert (response.status_code, response.json()["title"]) == (422, "Over the limit of a job")

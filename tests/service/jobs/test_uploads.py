@@ -1,4 +1,4 @@
-"""How POST /video takes its form: streamed to disk, bounded, and nothing left behind."""
+"""The form of POST /video: streamed to disk, limited, and removed if rejected."""
 
 import socket
 import time
@@ -52,12 +52,14 @@ def post(client: httpx.Client, content: bytes, boundary: str = BOUNDARY) -> http
         *("cut", "no end", "empty", "zeros", "no name"),
     ],
 )
-def test_forms(server: httpx.Client, content: bytes, status: int, title: str) -> None:
+def test_bad_form_is_rejected(
+    server: httpx.Client, content: bytes, status: int, title: str
+) -> None:
     response = post(server, content)
     assert (response.status_code, response.json()["title"]) == (status, title)
 
 
-def test_an_unknown_field_is_named(server: httpx.Client) -> None:
+def test_unknown_field_is_named(server: httpx.Client) -> None:
     response = post(server, form(part("model", b"poseformer-27")))
     assert response.json()["errors"][0]["location"] == ["model"]
     assert "query parameters" in response.json()["detail"]
@@ -73,12 +75,14 @@ def test_an_unknown_field_is_named(server: httpx.Client) -> None:
         (f"multipart/form-data; boundary={'x' * 300}", 400),
     ],
 )
-def test_other_bodies(server: httpx.Client, media_type: str, status: int) -> None:
+def test_body_that_is_no_form_is_rejected(
+    server: httpx.Client, media_type: str, status: int
+) -> None:
     response = server.post("/video", content=b"{}", headers={"content-type": media_type})
     assert response.status_code == status
 
 
-def test_no_body_at_all_misses_the_field(server: httpx.Client) -> None:
+def test_request_without_body_misses_the_field(server: httpx.Client) -> None:
     response = server.post("/video")
     assert response.status_code == 422
     assert response.json()["errors"][0]["location"] == ["file"]
@@ -103,7 +107,7 @@ def test_no_body_at_all_misses_the_field(server: httpx.Client) -> None:
         ("model=poseformer-27&model=poseformer-27", "model"),
     ],
 )
-def test_a_bad_option_is_refused_before_the_upload(
+def test_bad_option_is_rejected_before_the_upload(
     server: httpx.Client, query: str, name: str
 ) -> None:
     response = server.post(f"/video?{query}", files={"file": b"text"})
@@ -112,12 +116,12 @@ def test_a_bad_option_is_refused_before_the_upload(
 
 
 def left_behind(jobs_folder: Path) -> list[Path]:
-    """Files of uploads that were not accepted, or of jobs."""
+    """Files of uploads and jobs."""
     return [*jobs_folder.glob("incoming/*"), *jobs_folder.glob("media/*")]
 
 
 def until_arrived(jobs_folder: Path) -> None:
-    """Wait until an upload lies on disk: its request counts as busy before its file is there."""
+    """Wait until an upload is on disk: the server counts as busy before its file exists."""
     end_s = time.monotonic() + 20
     while not left_behind(jobs_folder):
         assert time.monotonic() < end_s
@@ -145,7 +149,7 @@ def connect(client: httpx.Client) -> socket.socket:
     return socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=30)
 
 
-def test_a_long_upload_is_413_before_it_arrives(
+def test_declared_upload_over_the_limit_is_413_at_once(
     small_server: httpx.Client, small_folder: Path
 ) -> None:
     with connect(small_server) as connection:
@@ -154,7 +158,7 @@ def test_a_long_upload_is_413_before_it_arrives(
     assert left_behind(small_folder) == []
 
 
-def test_a_long_upload_of_unknown_length_is_413(
+def test_chunked_upload_over_the_limit_is_413(
     small_server: httpx.Client, small_folder: Path
 ) -> None:
     def parts() -> Iterator[bytes]:
@@ -169,34 +173,34 @@ def test_a_long_upload_of_unknown_length_is_413(
     assert left_behind(small_folder) == []
 
 
-def test_a_full_house_says_when_to_come_back(small_server: httpx.Client) -> None:
-    def ask() -> httpx.Response:
+def test_server_at_capacity_is_503_with_retry_after(small_server: httpx.Client) -> None:
+    def upload() -> httpx.Response:
         return post(small_server, form(part("file", b"text")))
 
     with connect(small_server) as slow:
         slow.sendall(HEAD.format(length=1000).encode() + part("file", b"text"))
         until_busy(small_server)
-        busy = ask()
+        busy = upload()
         assert busy.status_code == 503
         assert int(busy.headers["retry-after"]) > 0
-    # it left: its place is free at once, long before an upload counts as stalled
-    until(ask, 415)
+    # after a disconnect its capacity is free at once, long before the upload counts as stalled
+    until(upload, 415)
 
 
-def test_an_upload_that_stalls_is_ended(small_server: httpx.Client, small_folder: Path) -> None:
+def test_stalled_upload_is_408(small_server: httpx.Client, small_folder: Path) -> None:
     with connect(small_server) as stalled:
         stalled.sendall(HEAD.format(length=1000).encode() + part("file", b"text"))
         assert stalled.recv(12) == b"HTTP/1.1 408"
     assert left_behind(small_folder) == []
 
 
-def test_nothing_is_left_of_what_is_refused(small_server: httpx.Client, small_folder: Path) -> None:
+def test_rejected_upload_leaves_no_files(small_server: httpx.Client, small_folder: Path) -> None:
     assert post(small_server, form(part("file", b"text" * 100_000))).status_code == 415
     assert post(small_server, form(part("file", b"text" * 100_000))[:-20]).status_code == 400
     assert left_behind(small_folder) == []
 
 
-def test_an_upload_that_is_cut_off_leaves_nothing(
+def test_disconnected_upload_leaves_no_files(
     small_server: httpx.Client, small_folder: Path
 ) -> None:
     with connect(small_server) as cut:
