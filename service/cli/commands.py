@@ -99,8 +99,8 @@ def _add_video(video: argparse.ArgumentParser) -> None:
         metavar="FILE.mp4",
         help="also the video with its poses drawn, named after the video unless a file is named",
     )
-    video.add_argument("--overwrite", action="store_true", help="make anew what is there already")
-    video.add_argument("--server", metavar="URL", help="let a running service do the work")
+    video.add_argument("--overwrite", action="store_true", help="replace existing files")
+    video.add_argument("--server", metavar="URL", help="lift on a running service")
     video.add_argument("--detector", help="the 2D detector (POSELIFT_DETECTOR)")
     video.add_argument("--model", help="a model of the weights folder (POSELIFT_MODEL)")
     add_options(video, VideoOptions, "detector")

@@ -71,7 +71,7 @@ def _exists(format: str, path: Path) -> bool:
 
 
 def targets(
-    found: Sequence[Source], output: Path | None, formats: str | None, overlay: Path | bool
+    videos: Sequence[Source], output: Path | None, formats: str | None, overlay: Path | bool
 ) -> list[Targets]:
     """The output files of each video. `overlay` is a file, or whether to write one beside the other
     results; without `output` they go to the current folder. Raises InvalidInput for options that
@@ -82,19 +82,19 @@ def targets(
             "for the current folder, --format bvh or --overlay"
         )
     format = None if output is None else _format_of(output)
-    if (format or isinstance(overlay, Path)) and len(found) != 1:
-        raise InvalidInput(f"{len(found)} videos do not fit into one file; use -o FOLDER")
+    if (format or isinstance(overlay, Path)) and len(videos) != 1:
+        raise InvalidInput(f"{len(videos)} videos do not fit into one file; use -o FOLDER")
     if output is None or format is None:
-        return _in_folder(found, output, formats, overlay)
+        return _in_folder(videos, output, formats, overlay)
     if formats is not None:
         raise InvalidInput("--format is for -o FOLDER; the suffix of a file sets its format")
-    _check_file(output, found[0])
-    drawn = _overlay_path(found[0], output.parent, overlay)
+    _check_file(output, videos[0])
+    drawn = _overlay_path(videos[0], output.parent, overlay)
     return [Targets({format: output}, drawn, _named(output, overlay))]
 
 
 def _in_folder(
-    found: Sequence[Source], output: Path | None, formats: str | None, overlay: Path | bool
+    videos: Sequence[Source], output: Path | None, formats: str | None, overlay: Path | bool
 ) -> list[Targets]:
     """The default format is json with `output`, none without."""
     folder = output or Path()
@@ -103,9 +103,9 @@ def _in_folder(
             f"{folder} is a file; use a folder, or a name ending in {KNOWN_SUFFIXES}"
         )
     names = _read_formats(JSON if formats is None and output is not None else formats)
-    _check_apart(found, folder)
+    _check_apart(videos, folder)
     planned = []
-    for source in found:
+    for source in videos:
         motions = {n: folder / (source.stem + SUFFIXES[n]) for n in names if n != OVERLAY}
         drawn = _overlay_path(source, folder, overlay or OVERLAY in names)
         planned.append(Targets(motions, drawn, _named(overlay)))
@@ -150,10 +150,10 @@ def _read_formats(formats: str | None) -> dict[str, None]:
     return names
 
 
-def _check_apart(found: Sequence[Source], folder: Path) -> None:
+def _check_apart(videos: Sequence[Source], folder: Path) -> None:
     """Raises InvalidInput if two videos would write the same file."""
     by_stem = defaultdict(list)
-    for source in found:
+    for source in videos:
         by_stem[source.stem].append(source.name)
     for stem, names in by_stem.items():
         if len(names) > 1:

@@ -29,15 +29,15 @@ Lift = Callable[[Path, Progress], tuple[VideoResult, Draw]]
 
 def video(arguments: argparse.Namespace) -> int:
     """Lift each video; 1 if any failed. Raises PoseError, before any work, for bad options."""
-    videos, overlay = _videos_and_overlay(arguments)
-    found = sources(videos)
-    planned = targets(found, arguments.output, arguments.format, overlay)
+    names, overlay = _videos_and_overlay(arguments)
+    videos = sources(names)
+    planned = targets(videos, arguments.output, arguments.format, overlay)
     settings = read_settings()
     failed = 0
     lifts = _lift_here(arguments, settings) if arguments.server is None else _lift_there(arguments)
     with lifts as lift:
-        for place, (source, outputs) in enumerate(zip(found, planned, strict=True), 1):
-            title = source.stem if len(found) == 1 else f"{place}/{len(found)} {source.stem}"
+        for place, (source, outputs) in enumerate(zip(videos, planned, strict=True), 1):
+            title = source.stem if len(videos) == 1 else f"{place}/{len(videos)} {source.stem}"
             try:
                 _make(source, _to_make(outputs, arguments), lift, settings, title)
             except (PoseError, OSError) as error:

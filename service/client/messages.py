@@ -2,7 +2,7 @@
 
 PoseError
 ├── ServiceProblem   the service rejected the request, or the job failed
-└── NoService        nothing answers at the URL, or something else than this service does
+└── NoService        no response, or one of another service
 """
 
 import io

@@ -205,7 +205,7 @@ def scripted(*responses: Response | None) -> Iterator[tuple[str, list[tuple[str,
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def answer(self) -> None:
+        def respond(self) -> None:
             length = int(self.headers.get("content-length", 0))
             self.rfile.read(length)
             requests.append((self.command, self.path, self.headers.get("idempotency-key", "")))
@@ -221,7 +221,7 @@ def scripted(*responses: Response | None) -> Iterator[tuple[str, list[tuple[str,
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = do_DELETE = answer
+        do_GET = do_POST = do_DELETE = respond
 
         def log_message(self, *_: object) -> None: ...
 
