@@ -53,12 +53,12 @@ class Server:
 
 @contextmanager
 def service_process(settings: Mapping[str, object]) -> Iterator[Server]:
-    """The service on a free port, ready; `settings` are POSELIFT_<NAME>. Raises PoseError."""
+    """The service on a free port, which prints its URL when it is ready; `settings` are
+    POSELIFT_<NAME>. Raises PoseError."""
     with TemporaryDirectory(prefix="poselift-bench-jobs-") as jobs:
         values = {"jobs_folder": jobs, **settings}
         variables = {f"POSELIFT_{name.upper()}": str(value) for name, value in values.items()}
         with server_process(["service.cli", "serve", "--port", "0"], variables) as server:
-            _wait_until_ready(server)
             yield server
 
 
@@ -90,14 +90,6 @@ def _url(process: subprocess.Popen[bytes], log: Path) -> str:
             raise PoseError(f"the server to be measured did not start: {log.read_text().strip()}")
         time.sleep(0.05)
     return match[0]
-
-
-def _wait_until_ready(server: Server) -> None:
-    end_s = time.monotonic() + START_S
-    while not (response := httpx.get(f"{server.url}/health/ready")).is_success:
-        if time.monotonic() > end_s:
-            raise PoseError(f"the server to be measured is not ready: {response.text}")
-        time.sleep(0.2)
 
 
 class Body(BaseModel):

@@ -45,8 +45,7 @@ class Renditions:
     def _begin(self, job: Job, path: Path, task: Mapping[str, Any]) -> asyncio.Task[None]:
         if len(self._in_progress) >= MAX_WAITING:
             raise Overloaded(
-                f"the limit of {MAX_WAITING} files in progress is reached; "
-                f"try again in {RETRY_AFTER_S} s",
+                f"{MAX_WAITING} files are in progress; try again in {RETRY_AFTER_S} s",
                 RETRY_AFTER_S,
             )
         self._folder.check_space()

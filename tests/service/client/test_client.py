@@ -35,27 +35,44 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def both(
     url: str,
-    blocking: Callable[[Client], Any],
-    awaiting: Callable[[AsyncClient], Coroutine[Any, Any, Any]],
+    call: Callable[[Any], Any],
+    awaiting: Callable[[AsyncClient], Coroutine[Any, Any, Any]] | None = None,
     **settings: Any,
 ) -> list[Any]:
-    """The results of the same call through both clients."""
+    """The results of a call through both clients; `awaiting` is the call of AsyncClient if it is
+    another."""
 
     async def awaited() -> Any:
         async with AsyncClient(url, **settings) as client:
-            return await awaiting(client)
+            return await (awaiting or call)(client)
 
     with Client(url, **settings) as client:
-        return [blocking(client), asyncio.run(awaited())]
+        return [call(client), asyncio.run(awaited())]
+
+
+def both_raise(
+    error: type[Exception], url: str, call: Callable[[Any], Any], **settings: Any
+) -> list[Any]:
+    """The errors that a call raises through both clients."""
+
+    def blocking(client: Client) -> Exception:
+        with pytest.raises(error) as caught:
+            call(client)
+        return caught.value
+
+    async def awaiting(client: AsyncClient) -> Exception:
+        with pytest.raises(error) as caught:
+            await call(client)
+        return caught.value
+
+    return both(url, blocking, awaiting, **settings)
 
 
 def test_lift_returns_the_numbers_of_the_response(server: httpx.Client, url: str) -> None:
     response = server.post("/lift", json=LIFT_BODY).json()
     options = {name: LIFT_BODY[name] for name in ("image_size", "fps", "skeleton")}
     keypoints = np.array(LIFT_BODY["keypoints"])
-    for lifted in both(
-        url, lambda c: c.lift(keypoints, **options), lambda c: c.lift(keypoints, **options)
-    ):
+    for lifted in both(url, lambda c: c.lift(keypoints, **options)):
         np.testing.assert_array_equal(lifted.poses, np.float32(response["poses"]))
         np.testing.assert_array_equal(lifted.keypoints, np.float32(response["keypoints"]))
         assert lifted.model == tuple(response["model"].values())
@@ -85,17 +102,10 @@ def test_lift_sends_nan_rows_as_null(server: httpx.Client, url: str) -> None:
 def test_bad_value_raises_its_problem_and_location(url: str) -> None:
     keypoints = np.full((2, 17, 2), 3e7)
 
-    def blocking(client: Client) -> ServiceProblem:
-        with pytest.raises(ServiceProblem) as error:
-            client.lift(keypoints, image_size=(9, 9), fps=30)
-        return error.value
-
-    async def awaiting(client: AsyncClient) -> ServiceProblem:
-        with pytest.raises(ServiceProblem) as error:
-            await client.lift(keypoints, image_size=(9, 9), fps=30)
-        return error.value
-
-    for problem in both(url, blocking, awaiting):
+    problems = both_raise(
+        ServiceProblem, url, lambda c: c.lift(keypoints, image_size=(9, 9), fps=30)
+    )
+    for problem in problems:
         assert (problem.status, problem.title) == (422, "Invalid value")
         assert problem.where[:3] == ("keypoints", 0, 0)
         assert "keypoints[0][0]" in problem.detail and problem.detail in str(problem)
@@ -281,16 +291,8 @@ def test_retry_after_is_followed_up_to_a_minute(monkeypatch: pytest.MonkeyPatch)
 def test_only_temporary_failures_are_retried(
     response: Response | None, error: type[Exception], attempts: int
 ) -> None:
-    def blocking(client: Client) -> None:
-        with pytest.raises(error):
-            client.job("a")
-
-    async def awaiting(client: AsyncClient) -> None:
-        with pytest.raises(error):
-            await client.job("a")
-
     with scripted(response) as (url, requests):
-        both(url, blocking, awaiting, attempts=3)
+        both_raise(error, url, lambda c: c.job("a"), attempts=3)
         assert len(requests) == 2 * attempts
 
 
@@ -328,23 +330,11 @@ def test_saved_file_is_complete_or_absent(tmp_path: Path) -> None:
     not_ready: Response = (202, {"retry-after": "0"}, b"{}")
     complete: Response = (200, {}, b"all of it")
 
-    async def awaiting(client: AsyncClient) -> None:
-        await client.save_overlay("a", path)
-
     responses = (not_ready, truncated, not_ready, complete)
     with scripted(*responses * 2) as (url, requests):
-        both(url, lambda c: c.save_overlay("a", path), awaiting)
+        both(url, lambda c: c.save_overlay("a", path))
         assert path.read_bytes() == b"all of it" and len(requests) == 8
-
-    def blocking_fails(client: Client) -> None:
-        with pytest.raises(NoService):
-            client.save_overlay("a", path)
-
-    async def awaiting_fails(client: AsyncClient) -> None:
-        with pytest.raises(NoService):
-            await client.save_overlay("a", path)
-
     with scripted(truncated) as (url, _):
-        both(url, blocking_fails, awaiting_fails)
+        both_raise(NoService, url, lambda c: c.save_overlay("a", path))
     assert path.read_bytes() == b"all of it"
     assert list(tmp_path.iterdir()) == [path]
