@@ -63,7 +63,9 @@ def _to_make(outputs: Targets, arguments: argparse.Namespace) -> Targets:
         return outputs
     missing = outputs.missing()
     existing = [path for path in outputs.all() if path not in missing.all()]
-    message = f"{', '.join(map(str, existing))}: already exists; --overwrite replaces it"
+    message = (
+        f"{', '.join(map(str, existing))}: already exists; --overwrite replaces existing files"
+    )
     if set(existing) & set(outputs.named):
         raise InvalidInput(message)
     if existing:
