@@ -1,12 +1,11 @@
-"""Pixels <-> rays <-> what the network reads, and 3D turned to the person and back.
+"""Camera geometry: pixels <-> rays <-> network input, and 3D poses rotated to the person and back.
 
-Axes everywhere: x right, y down, z forward. A ray is (X, Y) on the plane z = 1. Every function
-takes NumPy arrays or torch tensors, because training simulates its cameras through the same code.
+Axes: x right, y down, z forward. A ray is (X, Y) on the plane z = 1. Functions take NumPy arrays or
+torch tensors, because training simulates its cameras through the same code.
 
-A frame's input depends on that frame alone (and, where too little of the person is seen, on the
-last box before it), never on the window it is in: that is what lets a stream encode each frame
-once. Only element-wise operations are used, so that the result is the same bits however many
-frames are prepared at once.
+A frame's input depends only on that frame (and, with too few visible joints, on the last box before
+it), never on its window, so a stream encodes each frame once. All operations are element-wise, so
+results are bit-identical however many frames are prepared at once.
 """
 
 import math
@@ -19,13 +18,13 @@ import numpy as np
 from model.keypoints.skeleton import H36M17, Array
 
 MIN_SEEN = 4
-"""Joints that must be seen for a box of their own."""
+"""A frame needs this many seen joints for a box of its own."""
 MAX_RAY = 10.0
-"""Rays are cut off 84 degrees from the optical axis, where pixels stop meaning anything."""
+"""Rays are clipped at 84 degrees from the optical axis."""
 MIN_HALF_SIZE = 1e-3
-"""A person's box is at least this large (half side on the plane z = 1)."""
+"""Lower limit of a box's half side on the plane z = 1."""
 MIN_DEPTH = 1e-2
-"""Turned rays are kept in front of the camera."""
+"""Keeps rotated rays in front of the camera."""
 PERSON_CHANNELS = 6
 """x, y, score, box direction x, box direction y, log of the box's half size."""
 IMAGE_CHANNELS = 2
@@ -36,7 +35,7 @@ _MIRROR = list(H36M17.mirror)
 
 @dataclass(frozen=True)
 class Box:
-    """Where a person is: middle (..., 2) as a ray, and half the longer side after turning (...)."""
+    """A person's box: middle (..., 2) as a ray, half the longer side after rotation (...)."""
 
     middle: Array
     half_size: Array
@@ -44,10 +43,8 @@ class Box:
 
 @dataclass(frozen=True)
 class PersonInput:
-    """What the network reads, and what turns its answer back.
-
-    channels (..., T, 17, 6); rotation (..., T, 3, 3), camera -> turned axes; box of each frame.
-    """
+    """channels (..., T, 17, 6) for the network; rotation (..., T, 3, 3), camera -> rotated axes;
+    box of each frame."""
 
     channels: Array
     rotation: Array
@@ -55,7 +52,7 @@ class PersonInput:
 
 
 def pixels_to_rays(xy: Array, image_size: Array, focal_px: Array) -> Array:
-    """(..., 2) px -> rays; the principal point is the middle of the picture."""
+    """(..., 2) px -> rays; the principal point is the middle of the image."""
     return (xy - image_size / 2) / focal_px
 
 
@@ -65,7 +62,7 @@ def rays_to_pixels(rays: Array, image_size: Array, focal_px: Array) -> Array:
 
 
 def rotation_to(ray: Array) -> Array:
-    """The smallest rotation (..., 3, 3) that takes a ray (..., 2) to the optical axis.
+    """The smallest rotation (..., 3, 3) from a ray (..., 2) to the optical axis.
 
     Rodrigues' formula for the unit vector d = (a, b, c) and the axis z, with k = 1 / (1 + c).
     """
@@ -85,7 +82,7 @@ def rotation_to(ray: Array) -> Array:
 
 
 def turn(xyz: Array, rotation: Array) -> Array:
-    """Camera axes -> the axes turned to the person: xyz (..., J, 3), rotation (..., 3, 3)."""
+    """Camera axes -> rotated axes: xyz (..., J, 3), rotation (..., 3, 3)."""
     xp = array_api_compat.array_namespace(xyz)
     return xp.matmul(xyz, xp.matrix_transpose(rotation))
 
@@ -96,31 +93,31 @@ def turn_back(xyz: Array, rotation: Array) -> Array:
 
 
 def turn_rays(rays: Array, rotation: Array) -> Array:
-    """Rays (..., J, 2) as the turned camera sees them."""
+    """Rays (..., J, 2) seen from the rotated camera."""
     parts = rotation[..., None, :, :2] * rays[..., None, :]  # (..., J, 3, 2)
     turned = parts[..., 0] + parts[..., 1] + rotation[..., None, :, 2]
     return turned[..., :2] / turned[..., 2:].clip(MIN_DEPTH)
 
 
 def whole_picture(image_size: Array, focal_px: Array) -> Box:
-    """The box before anyone was seen."""
+    """The box before the first person was seen."""
     xp = array_api_compat.array_namespace(image_size)
     half = xp.max(image_size / (2 * focal_px), axis=-1)
     return Box(middle=xp.zeros_like(image_size / focal_px), half_size=half)
 
 
 def person_input(rays: Array, score: Array, before: Box) -> PersonInput:
-    """The `person` normalisation: each frame seen by a camera turned to the person.
+    """The `person` normalisation: each frame seen by a camera rotated towards the person.
 
-    rays (..., T, 17, 2), score (..., T, 17) with 0 for a joint not seen; `before` is the box of the
-    frame before the first one (...). A frame with fewer than four joints keeps the last box.
+    rays (..., T, 17, 2); score (..., T, 17), 0 for an unseen joint; `before`: the box (...) of the
+    frame before the first. A frame with fewer than MIN_SEEN seen joints keeps the last box.
     """
     xp = array_api_compat.array_namespace(rays)
     rays = rays.clip(-MAX_RAY, MAX_RAY)
     seen = score > 0
-    # asked where it is cheap, which it is not on a GPU: then nothing has to be left out
+    # the masks are skipped if all joints are seen, a test that is too slow on a GPU
     whole = not array_api_compat.is_torch_array(seen) and bool(seen.all())
-    source = None if whole else _newest(xp, seen.sum(-1) >= MIN_SEEN)
+    source = None if whole else _latest(xp, seen.sum(-1) >= MIN_SEEN)
     mask = None if whole else seen[..., None]
 
     low, high = _bounds(xp, rays, mask)
@@ -128,7 +125,7 @@ def person_input(rays: Array, score: Array, before: Box) -> PersonInput:
     rotation = rotation_to(middle)
     turned = turn_rays(rays, rotation)
     low, high = _bounds(xp, turned, mask)
-    half = (_greatest(high - low, -1) / 2).clip(MIN_HALF_SIZE)
+    half = (_maximum(high - low, -1) / 2).clip(MIN_HALF_SIZE)
     half = _carry(xp, half, before.half_size, source)
 
     channels = _empty_like(xp, rays, (*score.shape, PERSON_CHANNELS))
@@ -142,12 +139,11 @@ def person_input(rays: Array, score: Array, before: Box) -> PersonInput:
 
 
 def one_person_input(rays: Array, score: Array, before: Box) -> PersonInput:
-    """`person_input` of one frame, (1, 17, 2) and (1, 17), in plain numbers: a live frame waits for
-    this, and thirty operations on arrays take three times as long, a multiple of that where caches
-    are cold. The steps are the same, one by one, and so for float64 are the bits.
-    """
+    """`person_input` of one frame, (1, 17, 2) and (1, 17), in Python floats: three times as fast or
+    more, for the latency of live streams. The steps and their order are the same, so results are
+    bit-identical in float64."""
     points, scores = rays[0].clip(-MAX_RAY, MAX_RAY).tolist(), score[0].tolist()
-    seen = [joint for joint, sure in enumerate(scores) if sure > 0]
+    seen = [joint for joint, value in enumerate(scores) if value > 0]
     own_box = len(seen) >= MIN_SEEN
     x, y = _middle([points[joint] for joint in seen]) if own_box else before.middle.tolist()
     length = math.sqrt(x * x + y * y + 1)
@@ -159,11 +155,11 @@ def one_person_input(rays: Array, score: Array, before: Box) -> PersonInput:
         depth = max(a * px + b * py + c, MIN_DEPTH)
         turned.append(((xx * px + xy * py - a) / depth, (yx * px + yy * py - b) / depth))
     half = _half_size([turned[joint] for joint in seen]) if own_box else float(before.half_size)
-    about = a, b, math.log(half)
-    channels = [(0.0, 0.0, 0.0, *about)] * len(points)
+    box_channels = a, b, math.log(half)
+    channels = [(0.0, 0.0, 0.0, *box_channels)] * len(points)
     for joint in seen:
         px, py = turned[joint]
-        channels[joint] = (px / half, py / half, scores[joint], *about)
+        channels[joint] = (px / half, py / half, scores[joint], *box_channels)
     rotation = (xx, xy, -a), (yx, yy, -b), (a, b, c)
     box = Box(np.array([(x, y)]), np.array([half]))
     return PersonInput(np.array([channels]), np.array([rotation]), box)
@@ -196,11 +192,11 @@ def image_output(xy: Array, image_size: Array) -> Array:
 
 
 def hold_last_seen(xy: Array, score: Array, before: Array, centre: Array) -> tuple[Array, Array]:
-    """For a model without a score channel: a joint not seen stays where it was last seen; before
-    that, in the middle of the joints seen, and with none seen in the picture's `centre` (2,).
+    """Fill unseen joints for a model without a score channel: with their last position, else with
+    the middle of the joints seen in the frame, else with the image's `centre` (2,).
 
-    NumPy only: xy (T, 17, 2), score (T, 17), before (17, 2) with NaN for never -> xy as held, and
-    `before` for the next frame.
+    NumPy only: xy (T, 17, 2), score (T, 17), before (17, 2) with NaN for joints never seen ->
+    filled xy, and `before` for the next frame.
     """
     held, last = np.array(xy), np.array(before)
     for frame, seen in zip(held, score > 0, strict=True):
@@ -212,14 +208,14 @@ def hold_last_seen(xy: Array, score: Array, before: Array, centre: Array) -> tup
 
 
 def mirror_pose(xyz: Array) -> Array:
-    """Left for right: negate x and swap the sides; (..., 17, 2) or (..., 17, 3)."""
+    """Negate x and swap left and right: (..., 17, 2) or (..., 17, 3)."""
     xp = array_api_compat.array_namespace(xyz)
     swapped = xyz[..., _MIRROR, :]
     return xp.concat([-swapped[..., :1], swapped[..., 1:]], axis=-1)
 
 
 def mirror_input(channels: Array) -> Array:
-    """The network input of the mirrored picture: (..., 17, 2) or (..., 17, 6)."""
+    """The network input of the mirrored image: (..., 17, 2) or (..., 17, 6)."""
     xp = array_api_compat.array_namespace(channels)
     swapped = mirror_pose(channels)
     if channels.shape[-1] == IMAGE_CHANNELS:
@@ -232,25 +228,25 @@ def _empty_like(xp: Any, other: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _bounds(xp: Any, points: Array, mask: Array | None) -> tuple[Array, Array]:
-    """Least and greatest coordinates (..., 2) of the joints in the mask (..., 1), None being all;
-    of none, anything finite."""
+    """Minimum and maximum (..., 2) over the joints in the mask (..., 1), or over all for None; any
+    finite values for an empty mask."""
     if mask is None:
-        return _least(points, -2), _greatest(points, -2)
-    low = _least(xp.where(mask, points, _FAR), -2)
-    return low, _greatest(xp.where(mask, points, -_FAR), -2)
+        return _minimum(points, -2), _maximum(points, -2)
+    low = _minimum(xp.where(mask, points, _FAR), -2)
+    return low, _maximum(xp.where(mask, points, -_FAR), -2)
 
 
-def _least(values: Array, axis: int) -> Array:
+def _minimum(values: Array, axis: int) -> Array:
     return values.amin(axis) if array_api_compat.is_torch_array(values) else values.min(axis)
 
 
-def _greatest(values: Array, axis: int) -> Array:
+def _maximum(values: Array, axis: int) -> Array:
     return values.amax(axis) if array_api_compat.is_torch_array(values) else values.max(axis)
 
 
-def _newest(xp: Any, flags: Array) -> Array | None:
-    """For each frame (..., T) the newest frame up to it whose flag is set, or -1; None where that
-    is each frame itself, as far as asking is cheap."""
+def _latest(xp: Any, flags: Array) -> Array | None:
+    """For each frame (..., T) the newest frame up to it whose flag is set, or -1; with NumPy, None
+    if all flags are set."""
     frames = xp.arange(flags.shape[-1], device=array_api_compat.device(flags))
     if array_api_compat.is_torch_array(flags):
         return xp.where(flags, frames, -1).cummax(-1).values
@@ -258,7 +254,7 @@ def _newest(xp: Any, flags: Array) -> Array | None:
 
 
 def _carry(xp: Any, values: Array, before: Array, source: Array | None) -> Array:
-    """values (..., T, [2]) taken at frame `source` (..., T), and `before` (..., [2]) where -1."""
+    """values (..., T, [2]) at the frames `source` (..., T), or `before` (..., [2]) where -1."""
     if source is None:
         return values
     wide = values.ndim > source.ndim

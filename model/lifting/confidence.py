@@ -1,8 +1,8 @@
-"""How sure each joint of a pose is: the estimated probability that it lies within a stated distance
-of where it truly is, relative to the pelvis, with the person's height known.
+"""Confidence of each joint of a pose: the estimated probability that its error, relative to the
+pelvis and with the person's height known, is below a stated distance.
 
-A logistic model for each kind of joint over model.signals. `poselift fit-confidence` fits it to one
-model file and stores it in that file's metadata, so that it can belong to no other.
+One logistic model per kind of joint over model.lifting.signals. `poselift fit-confidence` fits it
+to a model file and stores it in the metadata of that file.
 """
 
 import json
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from model.keypoints.sequences import Float32
+from model.keypoints.sequences import Float32, Float64
 from model.keypoints.skeleton import H36M17
-from model.lifting.signals import OF_PATHS, SIGNALS, Evidence, Float64
+from model.lifting.signals import OF_PATHS, SIGNALS, Evidence
 
 KINDS = (
     "hip",
@@ -28,23 +28,22 @@ KINDS = (
     "elbow",
     "wrist",
 )
-"""Of joints, left and right alike. The pelvis is none: errors are measured from it."""
+"""Kinds of joints, left and right alike; not the pelvis, from which errors are measured."""
 
 KIND_OF = tuple(
     None if joint == H36M17.root else KINDS.index(name.removeprefix("left_").removeprefix("right_"))
     for joint, name in enumerate(H36M17.joints)
 )
 
-
 DECIMALS = 3
-"""A confidence means nothing beyond them, and costs a reply room."""
+"""More digits are not significant and only make responses longer."""
 
 
 @dataclass(frozen=True)
 class KindOfJoint:
-    """bone_m: the usual length of the bone that ends there, at the model's body size; intercept:
-    log odds without any trouble; weights: what each signal takes off, 0 or more for one of trouble;
-    typical: the mean of each signal, which stands in where a sequence is too short to have it."""
+    """bone_m: typical length of the bone ending there, at the model's body size; intercept: log
+    odds with all signals 0; weights: log odds subtracted per unit of each signal, >= 0 for signals
+    of error; typical: mean of each signal, used if a sequence is too short to compute it."""
 
     bone_m: float
     intercept: float
@@ -54,38 +53,36 @@ class KindOfJoint:
 
 @dataclass(frozen=True)
 class Calibration:
-    """kinds: one for each of KINDS."""
-
     within_mm: float
-    kinds: tuple[KindOfJoint, ...]
+    kinds: tuple[KindOfJoint, ...]  # as KINDS
 
     def confidence(self, evidence: Evidence) -> Float32:
-        """(T, 17) in 0..1; the pelvis, which poses are relative to, has 1."""
+        """(T, 17) in 0..1; 1 for the pelvis."""
         shape = evidence.xyz.shape[:2]
-        known = (
+        values = (
             signal(evidence)
             if evidence.has_path or name not in OF_PATHS
             else np.broadcast_to(self._by_joint("typical", index), shape)
             for index, (name, signal) in enumerate(SIGNALS.items())
         )
-        return self.of_signals(known).round(DECIMALS).astype(np.float32)
+        return self.of_signals(values).round(DECIMALS).astype(np.float32)
 
     def of_signals(self, signals: Iterable[Float64]) -> Float64:
-        """The same of the values (T, 17) of all SIGNALS, one after the other."""
+        """The unrounded confidence from the values (T, 17) of each of SIGNALS in turn."""
         odds = np.array([0.0 if k is None else self.kinds[k].intercept for k in KIND_OF])
         for index, values in enumerate(signals):
             odds = odds - self._by_joint("weights", index) * values
-        sure: Float64 = expit(odds)
-        sure[..., H36M17.root] = 1
-        return sure
+        confidence: Float64 = expit(odds)
+        confidence[..., H36M17.root] = 1
+        return confidence
 
     @property
     def bones_m(self) -> Float64:
-        """(17,) m; 1 for the pelvis, which has none."""
+        """(17,) m; 1 for the pelvis, which has no bone."""
         return np.array([1.0 if k is None else self.kinds[k].bone_m for k in KIND_OF])
 
     def _by_joint(self, field: str, signal: int) -> Float64:
-        """(17,): one signal's weight or typical value."""
+        """A signal's weight or typical value: (17,)."""
         values = [0.0 if k is None else getattr(self.kinds[k], field)[signal] for k in KIND_OF]
         return np.array(values)
 
@@ -99,7 +96,7 @@ class Calibration:
 
     @staticmethod
     def from_json(text: str) -> "Calibration":
-        """Raises ValueError where it was fitted to other signals or joints than these."""
+        """Raises ValueError if it was fitted to other signals or kinds of joints."""
         document = json.loads(text)
         if document["signals"] != list(SIGNALS) or list(document["kinds"]) != list(KINDS):
             raise ValueError("its confidence was fitted to other signals; run fit-confidence again")

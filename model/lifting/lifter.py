@@ -1,9 +1,8 @@
-"""The one lifting path: 2D keypoints -> 3D poses through a PoseFormer model file.
+"""A loaded PoseFormer model: 2D keypoints -> 3D poses.
 
-A frame's spatial features do not depend on its neighbours, so the file's one graph is cut in memory
-into its spatial and its temporal half: each frame is encoded once, and windows are gathered from
-what that gave, a row for each frame (its features). A Lifter holds no state of any sequence and is
-shared by threads.
+A frame's spatial features do not depend on its neighbours, so the graph is split in memory into a
+spatial and a temporal half: each frame is encoded once into one row of features, and windows are
+gathered from these rows. A Lifter holds no state of a sequence; threads share it.
 """
 
 from collections.abc import Sequence
@@ -57,10 +56,8 @@ from model.runtime.sessions import Copies, GpuOptions, Halves, SessionSettings
 
 
 class Prepared(NamedTuple):
-    """Frames as the network reads them, and what the next chunk of the same person needs.
-
-    inputs (T, 17, C); rotation (T, 3, 3), camera -> turned axes; state for `prepare`.
-    """
+    """Network inputs (T, 17, C); rotation (T, 3, 3), camera -> rotated axes; the state that
+    `prepare` needs for the next chunk of the same person."""
 
     inputs: Float32
     rotation: Float32
@@ -69,14 +66,14 @@ class Prepared(NamedTuple):
 
 @dataclass(frozen=True)
 class InputState:
-    """What a frame without a person inherits: the last box, or where joints were last seen."""
+    """For frames with too few joints: the last box, or the last position of each joint."""
 
     box: Box | None = None
     last_xy: Float32 | None = None
 
 
 class Lifter:
-    """A loaded model: `lift` a sequence, or `run` windows that are already prepared."""
+    """A loaded model: `lift` a sequence, or `run` prepared windows."""
 
     def __init__(
         self,
@@ -109,9 +106,8 @@ class Lifter:
     ) -> "Lifter":
         """Read and check a model file; raises ModelFileError, InvalidInput and DeviceUnavailable.
 
-        `threads` is ONNX Runtime's for one call; several callers each bring their own. On several
-        GPUs each has its own copy, and runs one pass at a time. `precision` float16 converts a
-        float32 file in memory; another stays what it is.
+        `threads` are those of ONNX Runtime per model call. Each GPU has its own copy and runs one
+        call at a time. `precision` float16 converts a float32 file in memory, and no other.
         """
         if precision not in PRECISIONS:
             names = " or ".join(PRECISIONS)
@@ -125,20 +121,20 @@ class Lifter:
             spatial, temporal = in_float16(spatial), in_float16(temporal)
         settings = SessionSettings(threads, tokens_a_pass, convert, gpu or GpuOptions())
         copies = [
-            Halves(settings.open(spatial, one, rows=1), settings.open(temporal, one, info.frames))
-            for one in devices
+            Halves(settings.open(spatial, place, 1), settings.open(temporal, place, info.frames))
+            for place in devices
         ]
         exclusive = devices[0].is_gpu
         return Lifter(info, Copies(copies, exclusive=exclusive), devices, tokens_a_pass)
 
     @property
     def device(self) -> str:
-        """Where a detector beside it runs: cpu or cuda:N."""
+        """The device for a detector beside this model: cpu or cuda:N."""
         return self.devices[0].replace("tensorrt", "cuda")
 
     def warm(self) -> None:
-        """Run every copy once at each size of a pass, in powers of two up to the largest: what is
-        loaded, allocated or built at a first run is then there."""
+        """Run every copy with passes of 1, 2, 4, ... tokens up to the largest, so that kernels and
+        memory are ready before the first request."""
         powers = [2**power for power in range(self.tokens_a_pass.bit_length())]
         for _ in range(len(self._copies)):
             with self._copies.acquire() as halves:
@@ -149,21 +145,24 @@ class Lifter:
                     halves.temporal.run(np.resize(features, (rows, features.shape[-1])))
 
     def lift(self, sequence: KeypointSequence, options: LiftOptions | None = None) -> PoseSequence:
-        """A pose for each frame, in camera axes. The first and the last frame are repeated beyond
-        the ends; one frame is enough. Above the trained frame rates every k-th frame is lifted, the
-        poses between are interpolated. Raises InvalidInput for a readout that the file lacks."""
+        """A pose for each frame, root-relative, in camera axes.
+
+        The first and the last frame are repeated beyond the ends. Above the trained frame rates
+        every k-th frame is lifted and the poses between are interpolated. Raises InvalidInput if
+        the model does not support the options.
+        """
         return carry_out(self.lifting(sequence, options), self.run_pass)
 
     def lifting(
         self, sequence: KeypointSequence, options: LiftOptions | None = None
     ) -> Lifting[PoseSequence]:
-        """What `lift` does, for whoever runs the passes."""
+        """`lift` as a lift task, for a caller that runs the passes."""
         options = options or LiftOptions()
         self.check(options)
         count, stride = len(sequence), self.info.stride(sequence.fps)
         frames = strided_frames(count, stride)
-        kept = sequence if stride == 1 else sequence.pick(frames)
-        prepared = self.prepare(kept.to_h36m17(), options.focal_px)
+        strided = sequence if stride == 1 else sequence.pick(frames)
+        prepared = self.prepare(strided.to_h36m17(), options.focal_px)
         readout = lift_dense if options.readout == "dense" else lift_centre
         tokens = self.tokens_a_pass
         xyz = yield from readout(prepared.inputs, self.window, tokens)
@@ -176,15 +175,15 @@ class Lifter:
         return PoseSequence(xyz, sequence.fps)
 
     def delay_frames(self, fps: float) -> int:
-        """How many frames after a frame its final pose is known, at most, in a stream at `fps`."""
+        """The most frames between a frame and its final pose in a stream at `fps`."""
         stride = self.info.stride(fps)
         return self.window.future * stride + stride - 1
 
     def confidence(
         self, sequence: KeypointSequence, poses: PoseSequence, options: LiftOptions | None = None
     ) -> Float32 | None:
-        """How sure each joint is, 0..1: (T, 17), for poses as `lift` gave them with these options,
-        before any filter; None where no confidence was fitted to this model."""
+        """The confidence of each joint (T, 17) in 0..1, for unfiltered poses that `lift` returned
+        with the same options; None if no confidence was fitted to this model."""
         options = options or LiftOptions()
         calibration = self.info.confidence
         if calibration is None:
@@ -197,21 +196,17 @@ class Lifter:
         evidence = Evidence(sequence.to_h36m17(), xyz, calibration.bones_m, focal_px)
         return calibration.confidence(evidence)
 
-    def run_pass(self, wanted: Pass) -> Any:
-        """What a lifting is sent for one of its passes."""
-        return (
-            self.encode(wanted.inputs)
-            if isinstance(wanted, Encode)
-            else self.decode(wanted.windows)
-        )
+    def run_pass(self, work: Pass) -> Any:
+        """The result of one pass of a lift task."""
+        return self.encode(work.inputs) if isinstance(work, Encode) else self.decode(work.windows)
 
     def run(self, windows: Float32) -> Readouts:
-        """Prepared windows (B, f, 17, C) -> Readouts; every window through one model call."""
+        """Prepared windows (B, f, 17, C) -> Readouts, in one model call per half."""
         features = self.encode(windows.reshape(-1, *windows.shape[2:]))
         return self.decode(features.reshape(len(windows), self.frames, -1))
 
     def encode(self, inputs: Float32) -> Float32:
-        """The spatial half, each frame on its own: (N, 17, C) -> (N, D)."""
+        """The spatial half: frames (N, 17, C) -> features (N, D)."""
         with self._copies.acquire() as halves:
             return halves.spatial.run(inputs)[0]
 
@@ -219,11 +214,11 @@ class Lifter:
         """The temporal half: windows of features (B, f, D) -> Readouts."""
         flat = features.reshape(-1, features.shape[-1])
         with self._copies.acquire() as halves:
-            found = halves.temporal.run(flat)
-        return Readouts(found[0], found[1] if self.has_dense else None)
+            outputs = halves.temporal.run(flat)
+        return Readouts(outputs[0], outputs[1] if self.has_dense else None)
 
     def check(self, options: LiftOptions) -> None:
-        """Raises InvalidInput where this model cannot do what the options ask."""
+        """Raises InvalidInput if this model does not support the options."""
         if options.readout == "dense" and not self.has_dense:
             raise InvalidInput(f"model {self.name} has no dense readout", ("readout",))
         if options.height_m is not None and self.info.height_m is None:
@@ -235,23 +230,22 @@ class Lifter:
         focal_px: float | None = None,
         state: InputState | None = None,
     ) -> Prepared:
-        """What the network reads of an H36M-17 sequence, or of the next chunk of one: the same
-        bits however it is cut, given the state that the chunk before left."""
+        """The network inputs of an H36M-17 sequence, or of its next chunk with the state of the
+        chunk before: bit-identical for any chunking."""
         state = state or InputState()
         if self.info.normalisation == "image":
             return _prepare_image(sequence, state)
         size, focal = np.array(sequence.image_size), float(focal_px or max(sequence.image_size))
         rays = pixels_to_rays(sequence.xy.astype(np.float64), size, focal)
-        see = one_person_input if len(sequence) == 1 else person_input
-        seen = see(rays, sequence.confidence, state.box or whole_picture(size, focal))
-        after = Box(seen.box.middle[-1], seen.box.half_size[-1])
-        return Prepared(
-            seen.channels.astype(np.float32), seen.rotation.astype(np.float32), InputState(after)
-        )
+        normalise = one_person_input if len(sequence) == 1 else person_input
+        person = normalise(rays, sequence.confidence, state.box or whole_picture(size, focal))
+        last = InputState(Box(person.box.middle[-1], person.box.half_size[-1]))
+        channels, rotation = person.channels, person.rotation
+        return Prepared(channels.astype(np.float32), rotation.astype(np.float32), last)
 
     def finish(self, xyz: Float32, rotation: Float32, height_m: float | None) -> Float32:
-        """Answers (T, 17, 3) in their turned axes -> camera axes, at the person's height, and the
-        pelvis, which a network puts a fraction of a millimetre off, at exactly zero."""
+        """Network outputs (T, 17, 3) in rotated axes -> camera axes, scaled to the person's height,
+        with the pelvis moved to exactly zero from a fraction of a millimetre off."""
         turned = turn_back(xyz - xyz[:, :1], rotation)
         if height_m is None or self.info.height_m is None:
             return turned
@@ -261,19 +255,22 @@ class Lifter:
 def halves(
     model: onnx.ModelProto, info: ModelInfo, device: Device
 ) -> tuple[onnx.ModelProto, onnx.ModelProto]:
-    """The graph cut where the frames of a window meet. A GPU is sent whole windows, and there a row
-    of the features alone, a quarter as long, is taken to be worth the products computed anew."""
+    """The graph split into its spatial and its temporal half.
+
+    On a CPU as late as possible, at FRAME_ROWS. On a GPU at FRAME_FEATURES, whose rows are a
+    quarter as long, which saves more transfer than the repeated products cost (assumed).
+    """
     tensors = {name for node in model.graph.node for name in node.output}
     late = FRAME_ROWS in tensors and not device.is_gpu
-    seam, cut = FRAME_ROWS if late else FRAME_FEATURES, Extractor(model)
-    spatial = cut.extract_model([FRAME_JOINTS], [seam])
-    return spatial, cut.extract_model([seam], list(info.readouts))
+    seam, extractor = FRAME_ROWS if late else FRAME_FEATURES, Extractor(model)
+    spatial = extractor.extract_model([FRAME_JOINTS], [seam])
+    return spatial, extractor.extract_model([seam], list(info.readouts))
 
 
 def _prepare_image(sequence: KeypointSequence, state: InputState) -> Prepared:
-    size = np.array(sequence.image_size, np.float32)
-    before = np.full((len(H36M17.joints), 2), np.nan, np.float32)
-    before = before if state.last_xy is None else state.last_xy
+    size, before = np.array(sequence.image_size, np.float32), state.last_xy
+    if before is None:
+        before = np.full((len(H36M17.joints), 2), np.nan, np.float32)
     xy, last = hold_last_seen(sequence.xy, sequence.confidence, before, size / 2)
     rotation = np.broadcast_to(np.eye(3, dtype=np.float32), (len(xy), 3, 3))
     return Prepared(image_input(xy, size), rotation, InputState(last_xy=last))

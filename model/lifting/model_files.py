@@ -1,4 +1,4 @@
-"""Weights on disk: which there are, whether they are whole, and what they say of themselves."""
+"""Model files: the weights folder, the manifest, and the metadata of a file, all checked."""
 
 import hashlib
 import json
@@ -17,29 +17,33 @@ from model.lifting.camera import IMAGE_CHANNELS, PERSON_CHANNELS
 from model.lifting.confidence import Calibration
 
 FORMAT = "1"
-"""Version of the metadata below; another one is refused."""
+"""Version of the metadata; files with another one are rejected."""
 MANIFEST = "manifest.json"
 FPS_MARGIN = 0.1
-"""How far beyond the trained frame rates nothing needs to be said."""
+"""Frame rates count as trained up to this share beyond the trained range."""
 FRAME_JOINTS = "frame_joints"
 """The tensor (N, 17, C) before the spatial half, N = windows x frames."""
 FRAME_FEATURES = "frame_features"
-"""The tensor (N, D) behind the spatial half."""
+"""The tensor (N, D) after the spatial half."""
 FRAME_ROWS = "frame_rows"
-"""The last tensor (N, ..) in which frames are apart: the features, and what the temporal half makes
-of each frame by itself. Absent from the files of exporters that arranged nothing."""
+"""The last tensor (N, ..) with one row per frame: the features, and the temporal half's products of
+each frame alone. Absent in files exported without them."""
 
 _CHANNELS = {"person": PERSON_CHANNELS, "image": IMAGE_CHANNELS}
+_CHANNEL_NAMES = {
+    "person": "x,y,score,box direction x,box direction y,log box half size",
+    "image": "x,y",
+}
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a model file says of itself; see docs/onnx.md for each field.
+    """The metadata of a model file; docs/onnx.md describes each field.
 
-    frames is f; normalisation is `person` or `image`; height_m is the body height that answers
-    are given at, or None where the training bodies kept their own; fps are the frame rates that
-    the training covered; precision is what the temporal half computes with, float32 or int8;
-    confidence is None until `poselift fit-confidence` has been run on the file.
+    frames is f; normalisation is `person` or `image`; height_m is the body height of output poses,
+    None if the training bodies had several; fps is the trained range of frame rates; precision is
+    that of the temporal half, float32 or int8; confidence is None until `poselift fit-confidence`
+    has been run on the file.
     """
 
     name: str
@@ -59,16 +63,16 @@ class ModelInfo:
 
     @property
     def confidence_within_mm(self) -> float | None:
-        """The distance that this model's confidence speaks of; None where it gives none."""
+        """The error below which the confidence is the probability; None without confidence."""
         return self.confidence.within_mm if self.confidence else None
 
     def covers(self, fps: float) -> bool:
-        """Whether training covered this frame rate, or nearly."""
+        """Whether the frame rate was trained, within the margin."""
         low, high = self.fps
         return low * (1 - FPS_MARGIN) <= fps <= high * (1 + FPS_MARGIN)
 
     def stride(self, fps: float) -> int:
-        """Every how many frames are to be lifted, so that the rate is not above those trained."""
+        """k, where lifting every k-th frame keeps the rate within those trained."""
         return max(1, ceil(fps / (self.fps[1] * (1 + FPS_MARGIN))))
 
     def to_metadata(self) -> dict[str, str]:
@@ -81,7 +85,7 @@ class ModelInfo:
             "joints": ",".join(H36M17.joints),
             "frames": str(self.frames),
             "channels": str(self.channels),
-            "channel_names": _channel_names(self.normalisation),
+            "channel_names": _CHANNEL_NAMES[self.normalisation],
             "normalisation": self.normalisation,
             "unit": "metre",
             "axes": "x right, y down, z forward; relative to the pelvis",
@@ -98,12 +102,13 @@ class ModelInfo:
 
     @staticmethod
     def from_metadata(metadata: Mapping[str, str], path: Path) -> "ModelInfo":
-        """Raises ModelFileError that names the field, what was expected and what was found."""
+        """Raises ModelFileError with the field, the expected and the actual value."""
         _expect(path, metadata, "format", FORMAT)
         _expect(path, metadata, "skeleton", H36M17.name)
         _expect(path, metadata, "unit", "metre")
         try:
             low, high = metadata["fps"].split("-")
+            fit = metadata.get("confidence")
             info = ModelInfo(
                 name=metadata["name"],
                 version=metadata["version"],
@@ -118,7 +123,7 @@ class ModelInfo:
                 metrics=json.loads(metadata["metrics"]),
                 shape=json.loads(metadata["shape"]),
                 precision=metadata.get("precision", "float32"),
-                confidence=_calibration(metadata.get("confidence", "")),
+                confidence=Calibration.from_json(fit) if fit else None,
             )
         except (KeyError, ValueError) as error:
             raise ModelFileError(f"{path}: metadata are missing or unreadable: {error}") from error
@@ -126,50 +131,35 @@ class ModelInfo:
         return info
 
 
-def _calibration(text: str) -> Calibration | None:
-    return Calibration.from_json(text) if text else None
-
-
 def _check(info: ModelInfo, path: Path) -> None:
     if info.normalisation not in _CHANNELS:
         raise ModelFileError(
-            f"{path}: normalisation is one of {', '.join(_CHANNELS)}, found {info.normalisation!r}"
+            f"{path}: normalisation must be {' or '.join(_CHANNELS)}, got {info.normalisation!r}"
         )
     expected = _CHANNELS[info.normalisation]
     if info.channels != expected:
         raise ModelFileError(
             f"{path}: the {info.normalisation} normalisation has {expected} channels, "
-            f"found {info.channels}"
+            f"got {info.channels}"
         )
     if info.frames < 1 or info.frames % 2 == 0:
-        raise ModelFileError(f"{path}: frames is odd and positive, found {info.frames}")
+        raise ModelFileError(f"{path}: frames must be odd and positive, got {info.frames}")
     if info.readouts not in (("centre",), ("centre", "dense")):
         raise ModelFileError(
-            f"{path}: readouts are centre, or centre and dense; found {', '.join(info.readouts)}"
+            f"{path}: readouts must be centre, or centre,dense; got {','.join(info.readouts)}"
         )
 
 
 def _expect(path: Path, metadata: Mapping[str, str], field: str, value: str) -> None:
-    found = metadata.get(field)
-    if found != value:
+    if metadata.get(field) != value:
         raise ModelFileError(
-            f"{path} is no poselift model: its {field} should be {value!r}, found {found!r}"
+            f"{path} is no poselift model: expected {field} {value!r}, got {metadata.get(field)!r}"
         )
 
 
-def _channel_names(normalisation: str) -> str:
-    names = {
-        "person": "x,y,score,box direction x,box direction y,log box half size",
-        "image": "x,y",
-    }
-    return names[normalisation]
-
-
 def read_model(path: Path) -> tuple[onnx.ModelProto, ModelInfo]:
-    """Read a model file whole, checked against the manifest beside it and its own metadata.
-
-    Raises ModelFileError.
-    """
+    """Read a model file, and check it against the manifest beside it and its own metadata; raises
+    ModelFileError."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -178,7 +168,7 @@ def read_model(path: Path) -> tuple[onnx.ModelProto, ModelInfo]:
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf's own error class differs between its builds
-        raise ModelFileError(f"{path}: expected an ONNX file, found something else") from error
+        raise ModelFileError(f"{path}: expected an ONNX file, got something else") from error
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     info = ModelInfo.from_metadata(metadata, path)
     _check_graph(model, info, path)
@@ -186,7 +176,7 @@ def read_model(path: Path) -> tuple[onnx.ModelProto, ModelInfo]:
 
 
 def read_manifest(folder: Path) -> dict[str, dict[str, object]]:
-    """Model name -> {file, sha256, origin, licence, metrics}; empty where there is no manifest."""
+    """Model name -> {file, sha256, origin, licence, metrics}; empty if there is no manifest."""
     path = folder / MANIFEST
     if not path.exists():
         return {}
@@ -200,7 +190,7 @@ def read_manifest(folder: Path) -> dict[str, dict[str, object]]:
 
 
 def enter_in_manifest(path: Path, info: ModelInfo, origin: str) -> None:
-    """Name a model file in the manifest beside it, with its hash; replaces an older entry."""
+    """Add a model file and its hash to the manifest beside it; replaces an older entry."""
     manifest = read_manifest(path.parent)
     manifest[info.name] = {
         "file": path.name,
@@ -215,7 +205,7 @@ def enter_in_manifest(path: Path, info: ModelInfo, origin: str) -> None:
 
 
 def weights_folder() -> Path:
-    """POSELIFT_WEIGHTS, else the checkout's own weights, else those inside the package."""
+    """POSELIFT_WEIGHTS, else the checkout's weights folder, else that of the package."""
     if named := os.environ.get("POSELIFT_WEIGHTS"):
         return Path(named)
     package = Path(__file__).resolve().parents[1]
@@ -224,13 +214,13 @@ def weights_folder() -> Path:
 
 
 def known_models(folder: Path) -> dict[str, Path]:
-    """Model name -> file, for each .onnx file of the folder that is not hidden."""
+    """Model name -> file, for the .onnx files of the folder that are not hidden."""
     files = sorted(folder.glob("*.onnx"))
     return {path.stem: path for path in files if not path.name.startswith(".")}
 
 
 def model_named(name: str, folder: Path) -> Path:
-    """The file of that model; raises UnknownName, which lists those that are there."""
+    """The file of a model; raises UnknownName, which lists the known ones."""
     known = known_models(folder)
     if name not in known:
         raise UnknownName("model", name, known)
@@ -241,11 +231,11 @@ def _check_sha256(path: Path, content: bytes) -> None:
     for entry in read_manifest(path.parent).values():
         if entry.get("file") != path.name:
             continue
-        found = hashlib.sha256(content).hexdigest()
-        if found != entry.get("sha256"):
+        sha256 = hashlib.sha256(content).hexdigest()
+        if sha256 != entry.get("sha256"):
             raise ModelFileError(
                 f"{path} is damaged or was replaced: {MANIFEST} expects sha256 "
-                f"{entry.get('sha256')}, found {found}"
+                f"{entry.get('sha256')}, got {sha256}"
             )
 
 
@@ -253,17 +243,17 @@ def _check_graph(model: onnx.ModelProto, info: ModelInfo, path: Path) -> None:
     inputs = {value.name: _sizes(value) for value in model.graph.input}
     expected = {"keypoints": (None, info.frames, len(H36M17.joints), info.channels)}
     if inputs != expected:
-        raise ModelFileError(f"{path}: expected the input {expected}, found {inputs}")
+        raise ModelFileError(f"{path}: expected the input {expected}, got {inputs}")
     outputs = tuple(value.name for value in model.graph.output)
     if outputs != info.readouts:
-        raise ModelFileError(f"{path}: expected the outputs {info.readouts}, found {outputs}")
+        raise ModelFileError(f"{path}: expected the outputs {info.readouts}, got {outputs}")
     tensors = {name for node in model.graph.node for name in (*node.input, *node.output)}
     missing = {FRAME_JOINTS, FRAME_FEATURES} - tensors
     if missing:
-        raise ModelFileError(f"{path}: expected the tensors {sorted(missing)}, found none so named")
+        raise ModelFileError(f"{path}: the tensors {sorted(missing)} are missing")
 
 
 def _sizes(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
-    """Fixed sizes of a tensor's axes, None for a free one."""
+    """The sizes of a tensor's axes, None for a free one."""
     axes = value.type.tensor_type.shape.dim
     return tuple(axis.dim_value if axis.HasField("dim_value") else None for axis in axes)

@@ -18,15 +18,15 @@ def option(
     least: float | None = None,
     most: float | None = None,
 ) -> Any:
-    """A field of an options dataclass; `least` and `most` are the limits of a number."""
+    """A field of an options dataclass; `least` and `most` limit a number."""
     metadata = {"meaning": meaning, "choices": tuple(choices), "least": least, "most": most}
     return field(default=default, metadata=metadata)
 
 
 def check_options(options: Any) -> None:
     """Raises UnknownName or InvalidInput for a value outside its field's choices or limits."""
-    for declared in fields(options):
-        name, value, limits = declared.name, getattr(options, declared.name), declared.metadata
+    for option in fields(options):
+        name, value, limits = option.name, getattr(options, option.name), option.metadata
         if limits["choices"] and value not in limits["choices"]:
             raise UnknownName(name, str(value), limits["choices"])
         if value is None or limits["least"] is None:
@@ -50,7 +50,7 @@ class LiftOptions:
     focal_px: float | None = option(
         None,
         "the camera's focal length, px; default: that of the video file, else the longer side of "
-        "the picture",
+        "the image",
         least=1,
         most=1e7,
     )

@@ -1,24 +1,23 @@
-"""Lifting as a series of passes of the network, for whoever runs the network.
+"""Lift tasks: lifting as a series of passes of the network, run by the caller.
 
-A lifting is a generator: it yields the passes it needs, is sent what each gives, and returns its
-answer. It neither computes nor waits, so the same lifting runs alone or batched with others'.
+A lift task (`Lifting`) is a generator: it yields the passes it needs, is sent the result of each,
+and returns the poses. It does not run the network, so a task runs alone or batched with others.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from model.keypoints.sequences import Float32
+from model.keypoints.sequences import Float32, Indices
 from model.lifting.window import Window
 
 TOKENS_A_PASS = 216
-"""Frames, or windows x frames, of one pass: on a CPU, 150 to 350 is fastest and more is slower."""
+"""Frames, or windows x frames, per pass: 150 to 350 are fastest on a CPU."""
 
 
 class Encode(NamedTuple):
-    """The spatial half, for frames (N, 17, C); it is sent their features (N, D)."""
+    """The spatial half for frames (N, 17, C); its result is their features (N, D)."""
 
     inputs: Float32
 
@@ -28,7 +27,7 @@ class Encode(NamedTuple):
 
 
 class Decode(NamedTuple):
-    """The temporal half, for windows of features (B, f, D); it is sent Readouts."""
+    """The temporal half for windows of features (B, f, D); its result is Readouts."""
 
     windows: Float32
 
@@ -45,45 +44,44 @@ class Readouts(NamedTuple):
     dense: Float32 | None
 
 
-Frames = NDArray[np.int64]
 Pass = Encode | Decode
 Result = TypeVar("Result")
 Lifting = Generator[Pass, Any, Result]
 
 
 def carry_out(lifting: Lifting[Result], run: Callable[[Pass], Any]) -> Result:
-    """The answer of a lifting whose passes are run one after another."""
+    """Run a lift task's passes one after another and return its result."""
     try:
-        wanted = next(lifting)
+        work = next(lifting)
         while True:
-            wanted = lifting.send(run(wanted))
+            work = lifting.send(run(work))
     except StopIteration as done:
-        answer: Result = done.value
-        return answer
+        result: Result = done.value
+        return result
 
 
 def merge_passes(passes: Sequence[Pass]) -> Pass:
-    """Passes of one kind, which one call of the network can carry out, as one."""
+    """Merge passes of one kind for a single model call."""
     if len(passes) == 1:
         return passes[0]
-    return type(passes[0])(np.concatenate([one[0] for one in passes]))
+    return type(passes[0])(np.concatenate([work[0] for work in passes]))
 
 
-def split_answers(found: Any, passes: Sequence[Pass]) -> list[Any]:
-    """What the merged pass gave -> what each of the passes gives."""
+def split_answers(merged: Any, passes: Sequence[Pass]) -> list[Any]:
+    """Split the result of merged passes into the result of each."""
     if len(passes) == 1:
-        return [found]
-    edges = np.cumsum([len(one[0]) for one in passes])[:-1]
+        return [merged]
+    edges = np.cumsum([len(work[0]) for work in passes])[:-1]
     if isinstance(passes[0], Encode):
-        return np.split(found, edges)
-    centres = np.split(found.centre, edges)
-    if found.dense is None:
+        return np.split(merged, edges)
+    centres = np.split(merged.centre, edges)
+    if merged.dense is None:
         return [Readouts(centre, None) for centre in centres]
-    return list(map(Readouts, centres, np.split(found.dense, edges)))
+    return list(map(Readouts, centres, np.split(merged.dense, edges)))
 
 
 def encode(inputs: Float32, tokens: int = TOKENS_A_PASS) -> Lifting[Float32]:
-    """Frames (T, 17, C) -> their features (T, D), at most so many tokens a pass."""
+    """Frames (T, 17, C) -> features (T, D), with at most `tokens` frames per pass."""
     if len(inputs) <= tokens:
         features: Float32 = yield Encode(inputs)
         return features
@@ -94,67 +92,62 @@ def encode(inputs: Float32, tokens: int = TOKENS_A_PASS) -> Lifting[Float32]:
 
 
 def lift_centre(inputs: Float32, window: Window, tokens: int = TOKENS_A_PASS) -> Lifting[Float32]:
-    """Frames (T, 17, C) -> poses (T, 17, 3): a window for each, answered at its centre."""
+    """Frames (T, 17, C) -> poses (T, 17, 3): the centre readout of a window around each frame."""
     poses = np.empty((len(inputs), 17, 3), np.float32)
 
-    def take(centres: Frames, found: Readouts) -> None:
-        poses[centres] = found.centre[:, 0]
+    def collect(centres: Indices, readouts: Readouts) -> None:
+        poses[centres] = readouts.centre[:, 0]
 
-    yield from _decode_around(np.arange(len(inputs)), inputs, window, tokens, take)
+    yield from _decode_around(np.arange(len(inputs)), inputs, window, tokens, collect)
     return poses
 
 
 def lift_dense(inputs: Float32, window: Window, tokens: int = TOKENS_A_PASS) -> Lifting[Float32]:
-    """Frames (T, 17, C) -> poses (T, 17, 3): windows of which each overlaps the next by a third or
-    more, every frame of each blended with weights that fall smoothly towards its ends, so that no
-    seam shows."""
+    """Frames (T, 17, C) -> poses (T, 17, 3): the dense readout of windows that overlap by a third
+    or more, blended with Hann weights, so that velocities have no steps between windows."""
     half, frames = window.past, len(inputs)
     weights = np.hanning(window.length + 2)[1:-1].astype(np.float32)[:, None, None]
     total = np.zeros((frames + 2 * half, 17, 3), np.float32)
     weight = np.zeros((frames + 2 * half, 1, 1), np.float32)
 
-    def take(centres: Frames, found: Readouts) -> None:
-        assert found.dense is not None
-        for centre, poses in zip(centres, found.dense, strict=True):
+    def collect(centres: Indices, readouts: Readouts) -> None:
+        assert readouts.dense is not None
+        for centre, poses in zip(centres, readouts.dense, strict=True):
             total[centre : centre + window.length] += poses * weights
             weight[centre : centre + window.length] += weights
 
-    yield from _decode_around(_dense_centres(frames, window), inputs, window, tokens, take)
+    yield from _decode_around(_dense_centres(frames, window), inputs, window, tokens, collect)
     inside = slice(half, half + frames)
     return total[inside] / weight[inside]
 
 
 def _decode_around(
-    centres: Frames,
+    centres: Indices,
     inputs: Float32,
     window: Window,
     tokens: int,
-    take: Callable[[Frames, Readouts], None],
+    collect: Callable[[Indices, Readouts], None],
 ) -> Lifting[None]:
-    """The windows around these frames, in order, as many a pass as fit; each frame is encoded once,
-    when it is needed, and forgotten after its last window."""
+    """Decode the windows around `centres`, ascending, and `collect` their readouts. Each frame is
+    encoded once, when its first window needs it, and dropped after its last window."""
     first, features = 0, np.empty((0, 0), np.float32)
-    for some in _chunks(centres, window, tokens):
-        while (end := first + len(features)) < min(some[-1] + window.future + 1, len(inputs)):
+    step = max(1, tokens // window.length)
+    for start in range(0, len(centres), step):
+        chunk = centres[start : start + step]
+        while (end := first + len(features)) < min(chunk[-1] + window.future + 1, len(inputs)):
             more: Float32 = yield Encode(inputs[end : end + tokens])
             features = np.concatenate([features, more]) if len(features) else more
-        passed = max(0, some[0] - window.past - first)
+        passed = max(0, chunk[0] - window.past - first)
         first, features = first + passed, features[passed:]
-        found: Readouts = yield Decode(window.over(features, some - first))
-        take(some, found)
+        readouts: Readouts = yield Decode(window.over(features, chunk - first))
+        collect(chunk, readouts)
 
 
-def _dense_centres(frames: int, window: Window) -> Frames:
-    """As few windows as cover all frames, evenly spaced; of a shorter sequence, one."""
+def _dense_centres(frames: int, window: Window) -> Indices:
+    """The centres of the fewest evenly spaced windows that overlap by a third and cover all frames;
+    one centre for a sequence no longer than a window."""
     beyond = frames - window.length
     if beyond <= 0:
         return np.array([(frames - 1) // 2])
     hops = -(-beyond // (window.length - window.length // 3))
     return window.past + np.arange(hops + 1) * beyond // hops
-
-
-def _chunks(rows: Frames, window: Window, tokens: int) -> Iterator[Frames]:
-    """The rows, as many at a time as one pass takes windows."""
-    step = max(1, tokens // window.length)
-    for start in range(0, len(rows), step):
-        yield rows[start : start + step]

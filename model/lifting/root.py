@@ -1,5 +1,4 @@
-"""Where a person's pelvis is in front of the camera: the place from which their pose projects onto
-their keypoints."""
+"""The root: the pelvis in camera axes, where a root-relative pose projects onto its keypoints."""
 
 from math import pi, sin
 from typing import Any
@@ -8,40 +7,37 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
-from model.keypoints.sequences import Float32, KeypointSequence, PoseSequence
+from model.keypoints.sequences import Bools, Float32, Float64, KeypointSequence, PoseSequence
 from model.lifting.camera import MAX_RAY, MIN_SEEN, pixels_to_rays
 
-Float64 = NDArray[np.float64]
-
 ACROSS_HZ = 6.0
-"""What is faster in the picture is the detector's noise, as for poses (model.smoothing)."""
+"""Cutoff across the line of sight, as for poses (model.motion.smoothing): the rest is noise."""
 ALONG_HZ = 1.0
-"""A depth is known far less well than a place in the picture; docs/world.md has the measurement."""
+"""Cutoff of the depth, which is far less exact; docs/world.md has the measurement."""
 STEPS = 15
-"""Of Gauss and Newton; more move real roots by less than a tenth of a millimetre."""
+"""Gauss-Newton steps; more move real roots by less than 0.1 mm."""
 WRONG = 3.0
-"""A joint so many times further off than the frame's median is as good as left out."""
+"""Errors of this many medians of the frame get a quarter of the weight."""
 EXACT = 1e-12
-"""Errors (rays) below which joints are not told apart."""
+"""Lower limit of the median error, in rays."""
 DEPTH_M = (0.1, 1000.0)
 BODY_M = 1.7
-"""Somebody who was never seen well enough is put where so much fills the picture's longer side."""
+"""Without any good frame, the depth is that where this length fills the image's longer side."""
 GUESSED = 1e-3
-"""The weight of what stands in for a frame with too few joints."""
+"""The weight of interpolated roots of frames with too few joints."""
 
 
 def focal_or_assumed(focal_px: float | None, image_size: tuple[int, int]) -> float:
-    """The focal length that is taken where none is given: the picture's longer side."""
+    """The focal length, px; None is taken to be the image's longer side."""
     return float(max(image_size) if focal_px is None else focal_px)
 
 
 def root_track(poses: PoseSequence, keypoints: KeypointSequence, focal_px: float) -> Float32:
-    """The pelvis (T, 3) m in camera axes, for one run of frames: poses relative to it, and the
-    H36M-17 keypoints that they were lifted from.
+    """The root (T, 3) m in camera axes, from consecutive root-relative poses and the H36M-17
+    keypoints that they were lifted from.
 
-    Each frame on its own first, then smoothed over time, without lag: across the line of sight as
-    poses are, along it harder. A frame with fewer than four joints seen lies between its
-    neighbours.
+    Each frame is solved alone, then all are smoothed over time without lag, the depth most. Frames
+    with fewer than MIN_SEEN seen joints are interpolated.
     """
     size = np.array(keypoints.image_size, np.float64)
     rays = pixels_to_rays(keypoints.xy.astype(np.float64), size, np.float64(focal_px))
@@ -57,12 +53,11 @@ def root_track(poses: PoseSequence, keypoints: KeypointSequence, focal_px: float
 
 
 def root_positions(xyz: NDArray[np.floating[Any]], rays: Float64, weights: Float64) -> Float64:
-    """The roots (T, 3) m from which poses xyz (T, J, 3) m, relative to their roots, project nearest
-    to rays (T, J, 2), each frame on its own; weights (T, J), at least two of them above 0.
+    """The roots (T, 3) m with the least reprojection error of root-relative poses xyz (T, J, 3) m
+    to rays (T, J, 2), each frame alone; weights (T, J), at least two per frame above 0.
 
-    Weighted least squares on the reprojection: Gauss-Newton from the linear solution. Joints are
-    weighed down by how far off they are (Geman and McClure, "Bayesian image analysis", 1985), in
-    the frame's own median errors.
+    Gauss-Newton from the linear solution, with the robust weights of Geman and McClure ("Bayesian
+    image analysis", 1985) in units of the frame's median error.
     """
     pose = np.asarray(xyz, np.float64)
     roots = linear_roots(pose, rays, weights)
@@ -70,58 +65,57 @@ def root_positions(xyz: NDArray[np.floating[Any]], rays: Float64, weights: Float
         roots[:, 2] = np.clip(roots[:, 2], *DEPTH_M)
         placed = pose + roots[:, None]
         depth = np.maximum(placed[..., 2:], DEPTH_M[0])
-        seen_at = placed[..., :2] / depth
-        trusted = weights * _trust(np.linalg.norm(rays - seen_at, axis=-1), weights)
-        roots += _solved(seen_at, seen_at - rays, trusted, depth)
+        projected = placed[..., :2] / depth
+        robust = weights * _robust_weights(np.linalg.norm(rays - projected, axis=-1), weights)
+        roots += _solved(projected, projected - rays, robust, depth)
     roots[:, 2] = np.clip(roots[:, 2], *DEPTH_M)
     return roots
 
 
 def linear_roots(xyz: NDArray[np.floating[Any]], rays: Float64, weights: Float64) -> Float64:
-    """As root_positions, near enough and without a step: X + t_x = r_x (Z + t_z), and likewise for
-    Y, in weighted least squares, so that joints count by their depth. A frame needs one weight
-    above 0."""
+    """An approximation of root_positions in closed form: weighted least squares of X + t_x =
+    r_x (Z + t_z), and likewise for Y. A frame needs one weight above 0."""
     pose = np.asarray(xyz, np.float64)
     return _solved(rays, pose[..., :2] - rays * pose[..., 2:], weights, 1.0)
 
 
-def _trust(error: Float64, weights: Float64) -> Float64:
-    """How far to believe joints with errors (T, J)."""
+def _robust_weights(error: Float64, weights: Float64) -> Float64:
+    """Weights (T, J) of joints with errors (T, J)."""
     typical = np.nanmedian(np.where(weights > 0, error, np.nan), axis=1, keepdims=True)
     share: Float64 = error / (WRONG * np.maximum(typical, EXACT))
     return 1 / (1 + share**2) ** 2
 
 
 def _solved(at: Float64, off: Float64, weights: Float64, depth: Float64 | float) -> Float64:
-    """The shifts (T, 3) that take rays at `at` nearest to at - off, for points at `depth`: (t_x -
-    x t_z) / depth = -off_x and likewise for y, by weighted normal equations."""
+    """The shifts t (T, 3) that move the rays `at` of points at `depth` by -off: (t_x - x t_z) /
+    depth = -off_x and likewise for y, by weighted normal equations."""
     x, y = at[..., 0], at[..., 1]
-    unit, nothing = np.ones_like(x), np.zeros_like(x)
-    columns = np.stack([[unit, nothing], [nothing, unit], [-x, -y]])  # (3, 2, T, J)
+    one, zero = np.ones_like(x), np.zeros_like(x)
+    columns = np.stack([[one, zero], [zero, one], [-x, -y]])  # (3, 2, T, J)
     rows = np.moveaxis(columns, (0, 1), (-1, -2)) / np.asarray(depth)[..., None]  # (T, J, 2, 3)
     normal = np.einsum("tj,tjai,tjak->tik", weights, rows, rows)
     right = -np.einsum("tj,tjai,tja->ti", weights, rows, off)
-    # joints that all lie in one place leave the depth open
+    # without this the matrix is singular if all joints are at one point
     normal += 1e-14 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(3)
     return np.linalg.solve(normal, right[..., None])[..., 0]
 
 
-def _smoothed(roots: Float64, known: NDArray[np.bool_], fps: float) -> Float64:
-    """Roots (n, 3) of the known frames (T,), n of them -> (T, 3), filtered in the coordinates of
-    the picture: x and y of the ray, and the logarithm of the depth."""
+def _smoothed(roots: Float64, known: Bools, fps: float) -> Float64:
+    """Roots (n, 3) of the n known frames (T,) -> smoothed roots (T, 3). The filter works on the x
+    and y of the ray and on the logarithm of the depth."""
     x, y, depth = roots.T
-    frames, there = np.arange(len(known)), np.flatnonzero(known)
+    frames, known_frames = np.arange(len(known)), np.flatnonzero(known)
     weights = np.where(known, 1.0, GUESSED)
-    picture = [x / depth, y / depth, np.log(depth)]
-    held = np.stack([np.interp(frames, there, values) for values in picture], axis=1)
-    across = steadied(held[:, :2], weights, ACROSS_HZ / fps)
-    along = np.exp(steadied(held[:, 2:], weights, ALONG_HZ / fps))
+    columns = [x / depth, y / depth, np.log(depth)]
+    filled = np.stack([np.interp(frames, known_frames, column) for column in columns], axis=1)
+    across = steadied(filled[:, :2], weights, ACROSS_HZ / fps)
+    along = np.exp(steadied(filled[:, 2:], weights, ALONG_HZ / fps))
     return np.concatenate([across * along, along], axis=1)
 
 
 def steadied(values: Float64, weights: Float64, cutoff: float) -> Float64:
-    """A smooth curve near values (T, n), by weights (T,), without lag; it leaves half of what turns
-    `cutoff` times a frame.
+    """Smooth values (T, n) with weights (T,), without lag; the gain is 1/2 at `cutoff` cycles per
+    frame.
 
     Eilers, "A perfect smoother", Anal. Chem. 75 (2003), with second differences, whose gain is
     1 / (1 + stiffness * (2 sin(pi f))^4).

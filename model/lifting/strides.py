@@ -1,26 +1,23 @@
-"""Lifting at high frame rates: every k-th frame is lifted, the poses between are interpolated."""
+"""Strided lifting for high frame rates: every k-th frame is lifted, the rest is interpolated."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from model.keypoints.sequences import Float32
-
-Frames = NDArray[np.int64]
+from model.keypoints.sequences import Float32, Indices
 
 
-def strided_frames(count: int, stride: int) -> Frames:
+def strided_frames(count: int, stride: int) -> Indices:
     """The frames (n,) of `count` that are lifted: every k-th from the first, and the last."""
     last = count - 1
     return np.append(np.arange(0, last, stride), last)
 
 
-def interpolated(lifted: Frames, xyz: Float32, frames: Sequence[int] | Frames) -> Float32:
-    """Poses (m, 17, 3) at `frames` (m,), from those xyz (n, 17, 3) of the frames `lifted` (n,).
+def interpolated(lifted: Indices, xyz: Float32, frames: Sequence[int] | Indices) -> Float32:
+    """Poses (m, 17, 3) at `frames` (m,), from the poses xyz (n, 17, 3) of the frames `lifted` (n,).
 
-    Joints move on straight lines, which shortens a bone that turns by an angle a between two lifted
-    frames by at most 1 - cos(a/2). A lifted frame keeps its pose bit for bit.
+    Interpolation is linear per joint, which shortens a bone that turns by an angle a between two
+    lifted frames by at most 1 - cos(a/2). Lifted frames keep their poses bit for bit.
     """
     at = np.asarray(frames, np.int64)
     after = np.clip(np.searchsorted(lifted, at), 0, len(lifted) - 1)

@@ -1,8 +1,8 @@
-"""The frames around a frame: for a whole sequence at once, or as the frames arrive.
+"""Sliding windows: of a whole sequence at once, or as its frames arrive.
 
-Rules for whoever changes this: window i is the frames i - past .. i + future; a frame before the
-first is the first, one after the last is the last; every frame gets exactly one window, in order;
-`stream` gives the same windows as `over`, whatever the sequence's length and however it is cut.
+Invariants: window i holds the frames i - past .. i + future; the first and the last frame are
+repeated beyond the ends; every frame gets exactly one window, in order; `stream` returns the same
+windows as `over`, for any length and chunking.
 """
 
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ class Window:
 
     def __post_init__(self) -> None:
         if self.past < 0 or self.future < 0:
-            raise InvalidInput(f"a window's sides are 0 or more, got {self.past}, {self.future}")
+            raise InvalidInput(f"past and future must be >= 0, got {self.past}, {self.future}")
 
     @property
     def length(self) -> int:
-        """The receptive field f, in frames."""
+        """f, the receptive field in frames."""
         return self.past + 1 + self.future
 
     def over(self, frames: NDArray[Any], centres: NDArray[np.int64] | None = None) -> NDArray[Any]:
-        """The windows around `centres` (n,), or every frame: frames (T, ...) -> (n, f, ...)."""
+        """The windows around `centres` (n,), by default all frames: (T, ...) -> (n, f, ...)."""
         centres = np.arange(len(frames)) if centres is None else centres
         around = centres[:, None] + np.arange(-self.past, self.future + 1)
         return frames[np.clip(around, 0, len(frames) - 1)]
@@ -41,44 +41,43 @@ class Window:
 
 
 class WindowStream:
-    """The windows of a sequence whose frames arrive a few at a time. One per person per stream.
+    """The windows of one person's frames, which arrive a few at a time.
 
-    A window is given with the frame that it ends at, so the first `future` of all end too early to
-    be any frame's own: they hold all that is known of the first frames, which is what a live
-    answer needs. The others are those of `Window.over`.
+    A window is returned with the frame that it ends at. So the first `future` windows are centred
+    before the first frame; provisional poses use them. The others equal those of `Window.over`.
     """
 
     def __init__(self, window: Window):
         self._window = window
         self._before = window.length - 1
-        # frames as they came, the first `_filled` rows; never written twice, so that windows, which
-        # are views of them, stay as they are
+        # the newest frames in the first `_filled` rows; no row is written twice, because windows
+        # are views of them
         self._rows: NDArray[Any] | None = None
         self._filled = 0
 
     def push(self, frames: NDArray[Any]) -> NDArray[Any]:
-        """Take the next frames (n, ...); give the windows (n, f, ...) that end at each."""
+        """Take the next frames (n, ...); returns the windows (n, f, ...) that end at them."""
         count = len(frames)
-        rows = self._room_for(frames, count)
+        rows = self._rows_for(frames, count)
         first, self._filled = self._filled, self._filled + count
         rows[first : self._filled] = frames
-        # the `count` runs of rows: what sliding_window_view gives in ten times the time
+        # as sliding_window_view, in a tenth of the time
         shape, step = (count, self._window.length, *rows.shape[1:]), rows.strides[0]
         at = (first - self._before) * step
         return np.ndarray(shape, rows.dtype, rows, at, (step, *rows.strides))
 
     def flush(self) -> NDArray[Any]:
         """The windows (future, f, ...) that end after the last frame, which is repeated; then the
-        stream is as new. Something was pushed before."""
+        stream starts anew. Raises InvalidInput if no frame was pushed."""
         if self._rows is None:
             raise InvalidInput("a stream without frames has no windows")
         last = self._rows[self._filled - 1 : self._filled]
-        owed = self.push(np.repeat(last, self._window.future, axis=0))
+        windows = self.push(np.repeat(last, self._window.future, axis=0))
         self._rows = None
-        return owed
+        return windows
 
-    def _room_for(self, frames: NDArray[Any], count: int) -> NDArray[Any]:
-        """The rows, with room for so many more; new ones have some for half a window to come."""
+    def _rows_for(self, frames: NDArray[Any], count: int) -> NDArray[Any]:
+        """The rows, with space for `count` more; a new array has space for half a window beyond."""
         rows = self._rows
         if rows is not None and self._filled + count <= len(rows):
             return rows
@@ -87,8 +86,8 @@ class WindowStream:
             if rows is None
             else rows[self._filled - self._before : self._filled]
         )
-        room = self._before + count + self._window.length // 2
-        self._rows = rows = np.empty((room, *frames.shape[1:]), frames.dtype)
+        size = self._before + count + self._window.length // 2
+        self._rows = rows = np.empty((size, *frames.shape[1:]), frames.dtype)
         rows[: self._before] = kept
         self._filled = self._before
         return rows

@@ -1,15 +1,14 @@
 """The steps after the network, the same for every interface: confidence, filter, limb lengths,
-place, warnings, and what was applied."""
+root, warnings, and the options applied."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.errors import InvalidInput
-from model.keypoints.sequences import SPACES, Float32, KeypointSequence, PoseSequence
+from model.keypoints.sequences import SPACES, Float32, Indices, KeypointSequence, PoseSequence
 from model.lifting.lifter import Lifter
 from model.lifting.options import LiftOptions, option
 from model.lifting.passes import Lifting
@@ -21,21 +20,22 @@ from model.motion.smoothing import CAUSAL_SMOOTHINGS, SMOOTHINGS, OneEuro, smoot
 
 @dataclass(frozen=True)
 class MotionOptions(LiftOptions):
-    """How a sequence is lifted and finished. Raises InvalidInput for a value outside its limits."""
+    """Options of lifting and of the steps after it; raises InvalidInput for a value outside its
+    limits."""
 
     smoothing: str = option("none", "filter over time", choices=SMOOTHINGS)
     constant_limbs: bool = option(False, "give every limb its median length in all frames")
     space: str = option(
         "root",
-        "where poses are: relative to the pelvis; from the camera; or in the world, y up, with the "
-        "floor at 0",
+        "coordinates of the poses: root (relative to the pelvis), camera, or world (y up, floor at "
+        "0)",
         choices=SPACES,
     )
 
 
 class Motion(NamedTuple):
-    """Finished poses of one person, root-relative; confidence (n, 17) 0..1, None for a model
-    without it; root (n, 3) m in camera axes, None where it was not computed."""
+    """Root-relative poses of one person; confidence (n, 17) 0..1, None for a model without it; root
+    (n, 3) m in camera axes, None if not computed."""
 
     poses: PoseSequence
     confidence: Float32 | None
@@ -47,46 +47,41 @@ def lift_motion(
     keypoints: KeypointSequence,
     options: MotionOptions,
     *,
-    runs: Sequence[NDArray[np.int64]] | None = None,
+    runs: Sequence[Indices] | None = None,
     place: bool = True,
 ) -> Lifting[Motion]:
-    """Lift H36M-17 keypoints and finish the motion; `place`: also compute the root.
+    """Lift one person's H36M-17 keypoints and apply the steps after the network; `place`: also
+    compute the root.
 
-    `runs` are the rows of consecutive frames, by default one run of all rows: each is lifted,
-    filtered and placed on its own; limb lengths are the person's. Raises InvalidInput.
+    Each of `runs`, rows of consecutive frames (by default all), is processed alone, except for limb
+    lengths, which are the person's. Raises InvalidInput.
     """
     runs = runs or [np.arange(len(keypoints))]
-    parts, sure = [], []
+    parts, confidences = [], []
     for rows in runs:
         run = keypoints.pick(rows)
         lifted = yield from lifter.lifting(run, options)
-        sure.append(lifter.confidence(run, lifted, options))
+        if (confidence := lifter.confidence(run, lifted, options)) is not None:
+            confidences.append(confidence)
         parts.append(smooth(lifted, options.smoothing).xyz)
     poses = PoseSequence(np.concatenate(parts), keypoints.fps)
     if options.constant_limbs:
         poses = constant_limbs(poses)
-    known = [part for part in sure if part is not None]
-    root = _root(poses, keypoints, runs, options) if place else None
-    return Motion(poses, np.concatenate(known) if known else None, root)
-
-
-def _root(
-    poses: PoseSequence,
-    keypoints: KeypointSequence,
-    runs: Sequence[NDArray[np.int64]],
-    options: MotionOptions,
-) -> Float32:
     focal_px = focal_or_assumed(options.focal_px, keypoints.image_size)
-    return np.concatenate(
-        [
-            root_track(replace(poses, xyz=poses.xyz[rows]), keypoints.pick(rows), focal_px)
-            for rows in runs
-        ]
+    roots = [
+        root_track(replace(poses, xyz=poses.xyz[rows]), keypoints.pick(rows), focal_px)
+        for rows in runs
+        if place
+    ]
+    return Motion(
+        poses,
+        np.concatenate(confidences) if confidences else None,
+        np.concatenate(roots) if roots else None,
     )
 
 
 def check_causal(options: MotionOptions) -> None:
-    """Raises InvalidInput for an option that a stream cannot have, since it needs later frames."""
+    """Raises InvalidInput for an option that needs later frames, which a stream does not have."""
     allowed = {
         "smoothing": CAUSAL_SMOOTHINGS,
         "space": ("root",),
@@ -103,22 +98,22 @@ def check_causal(options: MotionOptions) -> None:
 
 
 class MotionStream:
-    """A LiftStream whose poses are finished as `lift_motion` does it: with the filter one_euro, or
-    none. Raises InvalidInput for options that need later frames."""
+    """A LiftStream with a filter (one_euro or none) for its poses, equal to `lift_motion`. Raises
+    InvalidInput for options that need later frames."""
 
     def __init__(
         self, lifter: Lifter, options: MotionOptions, lookahead: int | None, *, fps: float
     ):
         check_causal(options)
         self._stream = LiftStream(lifter, options, lookahead, fps=fps)
-        self._open_filter: Callable[[], OneEuro] | None = None
-        if options.smoothing == "one_euro":
-            self._open_filter = lambda: OneEuro(fps)
-        self._filters = self._new_filters()
+        self._fps = fps
+        # one for the final and one for the provisional poses
+        kinds = StreamAnswers._fields if options.smoothing == "one_euro" else ()
+        self._filters = [OneEuro(fps) for _ in kinds]
 
     @property
     def pushed(self) -> int:
-        """Frames pushed since the beginning, or the last flush."""
+        """Frames pushed since the beginning or the last flush."""
         return self._stream.pushed
 
     def push(self, sequence: KeypointSequence) -> Lifting[StreamAnswers]:
@@ -126,27 +121,23 @@ class MotionStream:
         return self._filtered((yield from self._stream.push(sequence)))
 
     def flush(self) -> Lifting[StreamAnswers]:
-        """The poses still due; then the stream is as new."""
+        """The remaining poses; then the stream starts anew."""
         poses = self._filtered((yield from self._stream.flush()))
-        self._filters = self._new_filters()
+        self._filters = [OneEuro(self._fps) for _ in self._filters]
         return poses
-
-    def _new_filters(self) -> list[OneEuro]:
-        """One for the final poses and one for the provisional ones."""
-        return [self._open_filter() for _ in StreamAnswers._fields] if self._open_filter else []
 
     def _filtered(self, poses: StreamAnswers) -> StreamAnswers:
         if not self._filters:
             return poses
         pairs = zip(poses, self._filters, strict=True)
-        return StreamAnswers(*(Poses(part.frames, one.push(part.xyz)) for part, one in pairs))
+        return StreamAnswers(*(Poses(part.frames, filter.push(part.xyz)) for part, filter in pairs))
 
 
 def applied(
     lifter: Lifter, options: MotionOptions, fps: float, image_size: tuple[int, int] | None
 ) -> dict[str, Any]:
-    """The options in effect, and the values that stand in for those not given. image_size is None
-    where it is not known yet."""
+    """The options in effect, with the values used for those not set; image_size is None if it is
+    not known yet."""
     used = lifter.info.normalisation == "person" or options.space != "root"
     focal_px = options.focal_px
     if focal_px is None and used and image_size is not None:
@@ -165,7 +156,7 @@ def applied(
 
 
 def rate_warnings(lifter: Lifter, fps: float) -> list[str]:
-    """Warns of a frame rate that the model was not trained for."""
+    """A warning if the model was not trained for the frame rate."""
     if lifter.info.covers(fps):
         return []
     low, high = lifter.info.fps
@@ -178,7 +169,7 @@ def rate_warnings(lifter: Lifter, fps: float) -> list[str]:
 
 
 def keypoint_warnings(keypoints: KeypointSequence) -> list[str]:
-    """Warns of frames without any visible joint."""
+    """A warning if frames have no seen joint."""
     empty = int(np.count_nonzero(~(keypoints.confidence > 0).any(axis=1)))
     if not empty:
         return []

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from model.keypoints.sequences import Float64
 from model.keypoints.skeleton import H36M17
 from model.lifting.lifter import Lifter
 from model.lifting.options import LiftOptions
-from model.lifting.signals import Evidence, Float64, signals
+from model.lifting.signals import Evidence, signals
 from model.motion.metrics import joint_errors
 from model.training.evaluation.errors import Clip, has_clips, simulated_clips
 from model.training.recordings import Recordings

@@ -6,8 +6,9 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from model.errors import InvalidInput
+from model.keypoints.sequences import Float64
 from model.lifting.confidence import KIND_OF, KINDS, Calibration, KindOfJoint
-from model.lifting.signals import POSTURE, SIGNALS, Float64
+from model.lifting.signals import POSTURE, SIGNALS
 from model.training.confidence.examples import Examples
 
 RIDGE = 1e-3

@@ -256,7 +256,7 @@ def spoil(path: Path, target: Path, **changes: str) -> Path:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"format": "9"}, "format should be '1', found '9'"),
+        ({"format": "9"}, "format expected format .1., got .9."),
         ({"skeleton": "coco17"}, "skeleton should be 'h36m17', found 'coco17'"),
         ({"unit": "mm"}, "unit should be 'metre'"),
         ({"frames": "27"}, "expected the input"),
