@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu, spearmanr
 
+from model.keypoints.sequences import Float64
 from model.lifting.confidence import KIND_OF, KINDS
-from model.lifting.signals import Float64
 from model.motion.metrics import PCK_THRESHOLD_MM
 from model.training.confidence.examples import Examples
 

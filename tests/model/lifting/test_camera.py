@@ -1,4 +1,4 @@
-"""The normalisation: inverse pairs, mirror, and the same bits however frames are grouped."""
+"""Camera geometry: inverse pairs, mirror, and inputs that are bit-identical in any chunking."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ FOCAL = np.float32(1500)
 
 @pytest.fixture
 def seen(rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Rays and scores of 40 frames, some of them without enough joints, at the start too."""
+    """Rays and scores of 40 frames, some with too few joints, also at the start."""
     xy = (rng.uniform(0, 1, (40, 17, 2)) * SIZE).astype(np.float32)
     score = rng.uniform(0.1, 1, (40, 17)).astype(np.float32)
     score[[0, 1, 17]] = 0
@@ -27,13 +27,13 @@ def seen(rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.floa
     return camera.pixels_to_rays(xy, SIZE, FOCAL), score
 
 
-def test_pixels_and_rays_are_inverse(rng: np.random.Generator) -> None:
+def test_pixels_to_rays_and_back_is_the_identity(rng: np.random.Generator) -> None:
     xy = rng.uniform(-100, 2000, (5, 17, 2))
     rays = camera.pixels_to_rays(xy, SIZE, FOCAL)
     np.testing.assert_allclose(camera.rays_to_pixels(rays, SIZE, FOCAL), xy, rtol=1e-6)
 
 
-def test_image_normalisation_is_the_published_one_and_inverts(rng: np.random.Generator) -> None:
+def test_image_normalisation_equals_the_published_one_and_inverts(rng: np.random.Generator) -> None:
     corners = np.array([[0, 0], [1000, 1002], [500, 501]], np.float64)
     size = np.array([1000.0, 1002.0])
     expected = [[-1, -1.002], [1, 1.002], [0, 0]]
@@ -43,25 +43,25 @@ def test_image_normalisation_is_the_published_one_and_inverts(rng: np.random.Gen
     np.testing.assert_allclose(back, xy, atol=1e-9)
 
 
-def test_rotation_takes_the_ray_to_the_axis_the_shortest_way(rng: np.random.Generator) -> None:
+def test_rotation_to_is_the_shortest_rotation_to_the_axis(rng: np.random.Generator) -> None:
     for ray in rng.normal(size=(20, 2)) * 2:
         direction = np.append(ray, 1) / np.linalg.norm(np.append(ray, 1))
-        ours = camera.rotation_to(ray)
+        rotation = camera.rotation_to(ray)
         axis = np.cross(direction, [0, 0, 1])
         angle = np.arccos(direction[2])
         oracle = Rotation.from_rotvec(axis / np.linalg.norm(axis) * angle).as_matrix()
-        np.testing.assert_allclose(ours, oracle, atol=1e-9)
+        np.testing.assert_allclose(rotation, oracle, atol=1e-9)
 
 
-def test_turned_poses_come_back(seen, rng: np.random.Generator) -> None:
-    found = camera.person_input(*seen, camera.whole_picture(SIZE, FOCAL))
+def test_turn_back_inverts_turn(seen, rng: np.random.Generator) -> None:
+    person = camera.person_input(*seen, camera.whole_picture(SIZE, FOCAL))
     xyz = rng.normal(size=(40, 17, 3)).astype(np.float32)
-    turned = camera.turn(xyz, found.rotation)
-    np.testing.assert_allclose(camera.turn_back(turned, found.rotation), xyz, atol=2e-6)
+    turned = camera.turn(xyz, person.rotation)
+    np.testing.assert_allclose(camera.turn_back(turned, person.rotation), xyz, atol=2e-6)
     assert np.abs(turned - xyz).max() > 0.1
 
 
-def test_turned_rays_are_the_turned_points(rng: np.random.Generator) -> None:
+def test_turned_rays_equal_rays_of_turned_points(rng: np.random.Generator) -> None:
     xyz = rng.normal(size=(3, 17, 3)) * 0.2 + [0.3, -0.2, 3]
     rotation = camera.rotation_to(np.array([[0.1, -0.07]] * 3))
     turned = camera.turn(xyz, rotation)
@@ -70,7 +70,7 @@ def test_turned_rays_are_the_turned_points(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("cuts", [[1], [2], [5, 6, 21], list(range(1, 40))])
-def test_a_frames_input_is_the_same_bits_in_every_chunking(seen, cuts: list[int]) -> None:
+def test_frame_input_is_bit_identical_in_every_chunking(seen, cuts: list[int]) -> None:
     rays, score = seen
     whole = camera.person_input(rays, score, camera.whole_picture(SIZE, FOCAL))
     box, parts = camera.whole_picture(SIZE, FOCAL), []
@@ -83,35 +83,34 @@ def test_a_frames_input_is_the_same_bits_in_every_chunking(seen, cuts: list[int]
 
 
 @given(st.data())
-def test_one_frame_in_plain_numbers_is_the_same_bits(data: st.DataObject) -> None:
-    """Whoever is seen, wherever, and whatever box was before."""
+def test_one_person_input_is_bit_identical_to_person_input(data: st.DataObject) -> None:
     number = st.one_of(st.floats(-2, 2), st.sampled_from([0.0, -40.0, 1e6]))
     rays = np.array(data.draw(st.lists(st.tuples(number, number), min_size=17, max_size=17)))[None]
-    sure = st.one_of(st.just(0.0), st.floats(0, 1, width=32))
-    score = np.array([data.draw(st.lists(sure, min_size=17, max_size=17))], np.float32)
+    scores = st.one_of(st.just(0.0), st.floats(0, 1, width=32))
+    score = np.array([data.draw(st.lists(scores, min_size=17, max_size=17))], np.float32)
     before = Box(np.array([0.3, -0.1]), np.float64(0.4))
     expected = camera.person_input(rays, score, before)
-    found = camera.one_person_input(rays, score, before)
-    for ours, theirs in (
-        (found.channels, expected.channels),
-        (found.rotation, expected.rotation),
-        (found.box.middle, expected.box.middle),
-        (found.box.half_size, expected.box.half_size),
+    actual = camera.one_person_input(rays, score, before)
+    for one, reference in (
+        (actual.channels, expected.channels),
+        (actual.rotation, expected.rotation),
+        (actual.box.middle, expected.box.middle),
+        (actual.box.half_size, expected.box.half_size),
     ):
-        np.testing.assert_array_equal(ours.astype(np.float32), theirs.astype(np.float32))
+        np.testing.assert_array_equal(one.astype(np.float32), reference.astype(np.float32))
 
 
-def test_what_is_not_seen_is_zero_and_keeps_the_last_box(seen) -> None:
+def test_unseen_joints_are_zero_and_unseen_frames_keep_the_last_box(seen) -> None:
     rays, score = seen
-    found = camera.person_input(rays, score, camera.whole_picture(SIZE, FOCAL))
-    assert (found.channels[score == 0][:, :3] == 0).all()
-    np.testing.assert_array_equal(found.rotation[17], found.rotation[16])
-    np.testing.assert_array_equal(found.rotation[20], found.rotation[19])
-    np.testing.assert_array_equal(found.rotation[0], np.eye(3, dtype=np.float32))
-    assert found.channels[0, 0, 5] == pytest.approx(np.log(1920 / 1500 / 2))
+    person = camera.person_input(rays, score, camera.whole_picture(SIZE, FOCAL))
+    assert (person.channels[score == 0][:, :3] == 0).all()
+    np.testing.assert_array_equal(person.rotation[17], person.rotation[16])
+    np.testing.assert_array_equal(person.rotation[20], person.rotation[19])
+    np.testing.assert_array_equal(person.rotation[0], np.eye(3, dtype=np.float32))
+    assert person.channels[0, 0, 5] == pytest.approx(np.log(1920 / 1500 / 2))
 
 
-def test_where_and_how_large_a_person_stands_hardly_matters(rng: np.random.Generator) -> None:
+def test_input_hardly_depends_on_distance_and_focal_length(rng: np.random.Generator) -> None:
     person = rng.normal(size=(1, 17, 3)) * [0.2, 0.5, 0.1]
     inputs = []
     for depth, focal in ((4.0, 1000.0), (8.0, 2000.0)):
@@ -126,39 +125,39 @@ def test_where_and_how_large_a_person_stands_hardly_matters(rng: np.random.Gener
     assert far[0, 0, 5] - near[0, 0, 5] == pytest.approx(np.log(0.5), abs=0.05)
 
 
-def test_mirroring_twice_is_nothing_and_mirrors_the_picture(seen) -> None:
+def test_mirror_input_is_its_own_inverse_and_equals_the_mirrored_image(seen) -> None:
     rays, score = seen
     whole = camera.whole_picture(SIZE, FOCAL)
-    found = camera.person_input(rays, score, whole).channels
-    np.testing.assert_array_equal(camera.mirror_input(camera.mirror_input(found)), found)
+    inputs = camera.person_input(rays, score, whole).channels
+    np.testing.assert_array_equal(camera.mirror_input(camera.mirror_input(inputs)), inputs)
     mirrored = camera.mirror_pose(rays)
     seen_mirrored = score[:, list(H36M17.mirror)]
     other = camera.person_input(mirrored, seen_mirrored, whole).channels
-    np.testing.assert_allclose(camera.mirror_input(found), other, atol=1e-6)
+    np.testing.assert_allclose(camera.mirror_input(inputs), other, atol=1e-6)
 
 
-def test_torch_gives_what_numpy_gives(seen) -> None:
+def test_torch_equals_numpy(seen) -> None:
     rays, score = seen
     whole = camera.whole_picture(SIZE, FOCAL)
-    ours = camera.person_input(rays, score, whole)
+    expected = camera.person_input(rays, score, whole)
     box = Box(torch.from_numpy(whole.middle), torch.tensor(whole.half_size))
-    theirs = camera.person_input(torch.from_numpy(rays), torch.from_numpy(score), box)
-    np.testing.assert_allclose(ours.channels, theirs.channels.numpy(), atol=1e-6)
+    actual = camera.person_input(torch.from_numpy(rays), torch.from_numpy(score), box)
+    np.testing.assert_allclose(actual.channels.numpy(), expected.channels, atol=1e-6)
 
 
-def test_absurd_coordinates_stay_finite() -> None:
+def test_extreme_coordinates_give_finite_inputs() -> None:
     xy = np.array([[-1e6, 1e6]] * 8 + [[1e6, -1e6]] * 8 + [[0, 0]], np.float32)[None]
     size = np.array([1, 1], np.float32)
     rays = camera.pixels_to_rays(xy, size, np.float32(1))
     whole = camera.whole_picture(size, np.float32(1))
-    found = camera.person_input(rays, np.ones((1, 17), np.float32), whole)
-    assert np.isfinite(found.channels).all() and np.abs(found.channels).max() < 1e4
+    person = camera.person_input(rays, np.ones((1, 17), np.float32), whole)
+    assert np.isfinite(person.channels).all() and np.abs(person.channels).max() < 1e4
     same = np.zeros((1, 17, 2), np.float32)
-    found = camera.person_input(same, np.ones((1, 17), np.float32), whole)
-    assert np.isfinite(found.channels).all()
+    person = camera.person_input(same, np.ones((1, 17), np.float32), whole)
+    assert np.isfinite(person.channels).all()
 
 
-def test_a_model_without_scores_holds_the_last_place() -> None:
+def test_hold_last_seen_fills_unseen_joints() -> None:
     xy = np.arange(3 * 17 * 2, dtype=np.float32).reshape(3, 17, 2)
     score = np.ones((3, 17), np.float32)
     score[0, 3] = score[1, 5] = 0
@@ -170,5 +169,5 @@ def test_a_model_without_scores_holds_the_last_place() -> None:
     np.testing.assert_array_equal(held[1, 5], xy[0, 5])
     np.testing.assert_array_equal(held[2, 3], xy[1, 3])
     np.testing.assert_array_equal(last[5], xy[0, 5])
-    nobody, _ = camera.hold_last_seen(xy[2:], score[2:], never, np.array([9.0, 9.0]))
-    assert (nobody == 9).all()
+    unseen, _ = camera.hold_last_seen(xy[2:], score[2:], never, np.array([9.0, 9.0]))
+    assert (unseen == 9).all()

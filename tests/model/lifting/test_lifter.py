@@ -1,4 +1,4 @@
-"""The one lifting path: whole = split, batched = alone, exported = trained, and bad files."""
+"""Lifter: whole = split, batched = alone, exported = trained; bad model files are rejected."""
 
 import hashlib
 import json
@@ -59,12 +59,12 @@ def person(frames: int, seed: int = 0, skeleton=H36M17) -> KeypointSequence:
     return KeypointSequence(xy, score, (1920, 1080), 30.0, skeleton)
 
 
-def test_the_file_describes_itself(tiny: Lifter) -> None:
+def test_model_info_is_read_from_the_metadata(tiny: Lifter) -> None:
     assert tiny.info == INFO
     assert (tiny.window.past, tiny.window.future, tiny.provider) == (4, 4, "CPUExecutionProvider")
 
 
-def test_the_file_runs_anywhere_and_equals_its_halves(tiny: Lifter, tiny_file: Path) -> None:
+def test_halves_equal_the_whole_file_run_by_onnxruntime(tiny: Lifter, tiny_file: Path) -> None:
     windows = np.random.default_rng(0).normal(size=(6, 9, 17, 6)).astype(np.float32)
     whole = onnxruntime.InferenceSession(tiny_file)
     assert [i.name for i in whole.get_inputs()] == ["keypoints"]
@@ -76,7 +76,7 @@ def test_the_file_runs_anywhere_and_equals_its_halves(tiny: Lifter, tiny_file: P
     np.testing.assert_allclose(split.dense, dense, atol=1e-5)
 
 
-def test_batched_is_alone(tiny: Lifter) -> None:
+def test_batched_windows_equal_single_windows(tiny: Lifter) -> None:
     windows = np.random.default_rng(1).normal(size=(7, 9, 17, 6)).astype(np.float32)
     together = tiny.run(windows)
     for row, window in enumerate(windows):
@@ -86,38 +86,37 @@ def test_batched_is_alone(tiny: Lifter) -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5, 9, 40, 400])
-def test_a_sequence_is_its_windows(tiny: Lifter, frames: int) -> None:
+def test_lift_equals_the_centre_readout_of_all_windows(tiny: Lifter, frames: int) -> None:
     sequence = person(frames)
     prepared = tiny.prepare(sequence)
-    answers = tiny.run(tiny.window.over(prepared.inputs)).centre[:, 0]
-    expected = np.einsum("tjk,tki->tji", answers - answers[:, :1], prepared.rotation)
-    found = tiny.lift(sequence)
-    assert found.fps == 30.0
-    np.testing.assert_allclose(found.xyz, expected, atol=1e-5)
+    centre = tiny.run(tiny.window.over(prepared.inputs)).centre[:, 0]
+    expected = np.einsum("tjk,tki->tji", centre - centre[:, :1], prepared.rotation)
+    poses = tiny.lift(sequence)
+    assert poses.fps == 30.0
+    np.testing.assert_allclose(poses.xyz, expected, atol=1e-5)
 
 
-def test_liftings_can_be_interleaved(tiny: Lifter) -> None:
-    """Whoever runs the passes may run two people's by turns."""
+def test_interleaved_lift_tasks_equal_separate_ones(tiny: Lifter) -> None:
     people = [person(40, seed) for seed in (0, 1)]
-    liftings = [tiny.lifting(one) for one in people]
-    wanted, found = [next(lifting) for lifting in liftings], {}
-    while len(found) < 2:
-        for k, lifting in enumerate(liftings):
-            if k not in found:
+    tasks = [tiny.lifting(keypoints) for keypoints in people]
+    passes, results = [next(task) for task in tasks], {}
+    while len(results) < 2:
+        for k, task in enumerate(tasks):
+            if k not in results:
                 try:
-                    wanted[k] = lifting.send(tiny.run_pass(wanted[k]))
+                    passes[k] = task.send(tiny.run_pass(passes[k]))
                 except StopIteration as done:
-                    found[k] = done.value
-    for k, one in enumerate(people):
-        np.testing.assert_array_equal(found[k].xyz, tiny.lift(one).xyz)
+                    results[k] = done.value
+    for k, keypoints in enumerate(people):
+        np.testing.assert_array_equal(results[k].xyz, tiny.lift(keypoints).xyz)
 
 
-def test_no_pass_is_larger_than_is_fast(tiny: Lifter) -> None:
+def test_no_pass_exceeds_the_token_limit(tiny: Lifter) -> None:
     sizes = []
 
-    def run(wanted: Pass) -> object:
-        sizes.append(wanted.tokens)
-        return tiny.run_pass(wanted)
+    def run(work: Pass) -> object:
+        sizes.append(work.tokens)
+        return tiny.run_pass(work)
 
     carry_out(tiny.lifting(person(500), LiftOptions(flip=True)), run)
     assert max(sizes) <= TOKENS_A_PASS
@@ -125,21 +124,20 @@ def test_no_pass_is_larger_than_is_fast(tiny: Lifter) -> None:
 
 
 @pytest.mark.parametrize("readout", ["centre", "dense"])
-def test_a_long_sequence_is_encoded_as_it_is_needed(tiny: Lifter, readout: str) -> None:
-    """Each frame once, and never many more than the windows have come to."""
+def test_long_sequence_is_encoded_only_when_needed(tiny: Lifter, readout: str) -> None:
+    """Each frame once, and few frames ahead of the windows."""
     ahead, most = 0, 0
 
-    def run(wanted: Pass) -> object:
+    def run(work: Pass) -> object:
         nonlocal ahead, most
-        found = tiny.run_pass(wanted)
-        if isinstance(wanted, Encode):
-            ahead += wanted.tokens
+        if isinstance(work, Encode):
+            ahead += work.tokens
         elif readout == "centre":
-            ahead -= len(wanted.windows)
+            ahead -= len(work.windows)
         else:
-            ahead -= len(wanted.windows) * (tiny.frames - tiny.frames // 3)
+            ahead -= len(work.windows) * (tiny.frames - tiny.frames // 3)
         most = max(most, ahead)
-        return found
+        return tiny.run_pass(work)
 
     carry_out(tiny.lifting(person(3000), LiftOptions(readout)), run)
     assert most <= 2 * TOKENS_A_PASS
@@ -149,7 +147,7 @@ def test_a_long_sequence_is_encoded_as_it_is_needed(tiny: Lifter, readout: str) 
     ("frames", "centres"),
     [(1, [0]), (4, [1]), (9, [4]), (10, [4, 5]), (21, [4, 10, 16]), (28, [4, 8, 13, 18, 23])],
 )
-def test_dense_is_a_blend_of_windows_that_overlap_by_a_third(
+def test_dense_readout_blends_windows_that_overlap_by_a_third(
     tiny: Lifter, frames: int, centres: list[int]
 ) -> None:
     sequence = person(frames)
@@ -165,23 +163,25 @@ def test_dense_is_a_blend_of_windows_that_overlap_by_a_third(
                 weights[centre + offset] += weight
     blended /= weights[:, None, None]
     expected = np.einsum("tjk,tki->tji", blended - blended[:, :1], prepared.rotation)
-    found = tiny.lift(sequence, LiftOptions(readout="dense")).xyz
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    xyz = tiny.lift(sequence, LiftOptions(readout="dense")).xyz
+    np.testing.assert_allclose(xyz, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("readout", ["centre", "dense"])
 @pytest.mark.parametrize("frames", [1, 3, 30])
-def test_flip_makes_the_lifter_symmetric(tiny: Lifter, readout: str, frames: int) -> None:
+def test_flipped_poses_of_the_mirrored_input_are_the_mirrored_poses(
+    tiny: Lifter, readout: str, frames: int
+) -> None:
     sequence = person(frames)
     mirror = list(H36M17.mirror)
     xy = sequence.xy[:, mirror] * [-1, 1] + [1920, 0]
     mirrored = replace(sequence, xy=xy, confidence=sequence.confidence[:, mirror])
     options = LiftOptions(readout=readout, flip=True)
-    ours, theirs = tiny.lift(sequence, options).xyz, tiny.lift(mirrored, options).xyz
-    np.testing.assert_allclose(theirs, ours[:, mirror] * [-1, 1, 1], atol=2e-5)
+    plain, flipped = tiny.lift(sequence, options).xyz, tiny.lift(mirrored, options).xyz
+    np.testing.assert_allclose(flipped, plain[:, mirror] * [-1, 1, 1], atol=2e-5)
 
 
-def test_prepared_in_chunks_is_the_same_bits(tiny: Lifter) -> None:
+def test_inputs_are_bit_identical_in_chunks(tiny: Lifter) -> None:
     sequence = person(30)
     sequence = replace(sequence, confidence=sequence.confidence * (np.arange(30) % 7 > 0)[:, None])
     whole = tiny.prepare(sequence, 1200.0)
@@ -194,7 +194,7 @@ def test_prepared_in_chunks_is_the_same_bits(tiny: Lifter) -> None:
     np.testing.assert_array_equal(np.concatenate(parts), whole.inputs)
 
 
-def test_height_scales_and_focal_matters(tiny: Lifter) -> None:
+def test_height_scales_poses_and_focal_length_changes_them(tiny: Lifter) -> None:
     sequence = person(5)
     plain = tiny.lift(sequence).xyz
     tall = tiny.lift(sequence, LiftOptions(height_m=2.04)).xyz
@@ -204,25 +204,27 @@ def test_height_scales_and_focal_matters(tiny: Lifter) -> None:
     assert np.abs(tiny.lift(sequence, LiftOptions(focal_px=900.0)).xyz - plain).max() > 1e-3
 
 
-def test_other_joint_sets_go_through_their_conversion(tiny: Lifter) -> None:
+def test_other_joint_sets_are_converted_before_lifting(tiny: Lifter) -> None:
     sequence = person(4, skeleton=COCO17)
     converted = sequence.to_h36m17()
     np.testing.assert_array_equal(tiny.lift(sequence).xyz, tiny.lift(converted).xyz)
 
 
-def test_nobody_seen_still_gives_finite_poses(tiny: Lifter) -> None:
+def test_poses_are_finite_without_any_seen_joint(tiny: Lifter) -> None:
     sequence = person(3)
     blank = replace(sequence, confidence=np.zeros_like(sequence.confidence))
     assert np.isfinite(tiny.lift(blank).xyz).all()
 
 
-def test_export_refuses_a_file_that_differs(network: PoseFormer, tiny_file: Path) -> None:
+def test_parity_check_rejects_a_file_that_differs_from_torch(
+    network: PoseFormer, tiny_file: Path
+) -> None:
     other = PoseFormer(SMALL).eval()
     with pytest.raises(ModelFileError, match="differ from torch"):
         check_parity(other, tiny_file)
 
 
-def test_image_normalisation_and_centre_alone() -> None:
+def test_published_model_equals_torch_and_rejects_unsupported_options() -> None:
     network = random_network(replace(SMALL, channels=2))
     lifter, sequence = Lifter.load(exported(network, half_storage=False)), person(12)
     xy = sequence.xy / 1920 * 2 - np.array([1, 1080 / 1920], np.float32)
@@ -237,15 +239,15 @@ def test_image_normalisation_and_centre_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "options",
     [{"readout": "last"}, {"focal_px": 0.0}, {"focal_px": float("nan")}, {"height_m": 9.0}],
 )
-def test_impossible_options(wrong: dict[str, object]) -> None:
+def test_options_outside_their_limits_are_rejected(options: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):
-        LiftOptions(**wrong)
+        LiftOptions(**options)
 
 
-def spoil(path: Path, target: Path, **changes: str) -> Path:
+def with_metadata(path: Path, target: Path, **changes: str) -> Path:
     model = onnx.load(path)
     for entry in model.metadata_props:
         entry.value = changes.get(entry.key, entry.value)
@@ -254,36 +256,36 @@ def spoil(path: Path, target: Path, **changes: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
-        ({"format": "9"}, "format expected format .1., got .9."),
-        ({"skeleton": "coco17"}, "skeleton should be 'h36m17', found 'coco17'"),
-        ({"unit": "mm"}, "unit should be 'metre'"),
+        ({"format": "9"}, "expected format '1', got '9'"),
+        ({"skeleton": "coco17"}, "expected skeleton 'h36m17', got 'coco17'"),
+        ({"unit": "mm"}, "expected unit 'metre', got 'mm'"),
         ({"frames": "27"}, "expected the input"),
-        ({"frames": "8"}, "frames is odd"),
+        ({"frames": "8"}, "frames must be odd"),
         ({"frames": "nine"}, "metadata"),
-        ({"channels": "2"}, "has 6 channels, found 2"),
-        ({"normalisation": "box"}, "normalisation is one of"),
-        ({"readouts": "dense"}, "readouts are centre"),
+        ({"channels": "2"}, "has 6 channels, got 2"),
+        ({"normalisation": "box"}, "normalisation must be person or image"),
+        ({"readouts": "dense"}, "readouts must be centre"),
         ({"readouts": "centre"}, "expected the outputs"),
     ],
 )
-def test_wrong_metadata(
-    tiny_file: Path, tmp_path: Path, changes: dict[str, str], said: str
+def test_wrong_metadata_is_rejected_with_the_field(
+    tiny_file: Path, tmp_path: Path, changes: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(ModelFileError, match=said):
-        Lifter.load(spoil(tiny_file, tmp_path / "wrong.onnx", **changes))
+    with pytest.raises(ModelFileError, match=message):
+        Lifter.load(with_metadata(tiny_file, tmp_path / "wrong.onnx", **changes))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", bytes(1000)])
-def test_not_a_model(tmp_path: Path, content: bytes) -> None:
+def test_file_that_is_no_onnx_model_is_rejected(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.onnx"
     path.write_bytes(content)
     with pytest.raises(ModelFileError, match="bad.onnx"):
         Lifter.load(path)
 
 
-def test_a_foreign_onnx_file(tmp_path: Path) -> None:
+def test_foreign_or_missing_onnx_file_is_rejected(tmp_path: Path) -> None:
     graph = onnx.parser.parse_model(
         '<ir_version: 8, opset_import: ["" : 17]> g (float[1] x) => (float[1] y) {y = Abs(x)}'
     )
@@ -294,7 +296,7 @@ def test_a_foreign_onnx_file(tmp_path: Path) -> None:
         Lifter.load(tmp_path / "absent.onnx")
 
 
-def test_a_damaged_file_of_the_manifest(tiny_file: Path, tmp_path: Path) -> None:
+def test_file_that_differs_from_the_manifest_is_rejected(tiny_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "tiny-9.onnx"
     content = bytearray(tiny_file.read_bytes())
     path.write_bytes(content)
@@ -308,14 +310,14 @@ def test_a_damaged_file_of_the_manifest(tiny_file: Path, tmp_path: Path) -> None
         Lifter.load(path)
 
 
-def test_models_by_name(tiny_file: Path) -> None:
+def test_models_are_found_by_name(tiny_file: Path) -> None:
     assert known_models(tiny_file.parent) == {"tiny-9": tiny_file}
     assert model_named("tiny-9", tiny_file.parent) == tiny_file
     with pytest.raises(UnknownName, match="known: tiny-9"):
         model_named("tiny-10", tiny_file.parent)
 
 
-def test_cuda_is_never_replaced_silently(tiny_file: Path) -> None:
+def test_missing_cuda_is_an_error_except_with_device_auto(tiny_file: Path) -> None:
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
     with pytest.raises(DeviceUnavailable, match="CUDA cannot be used"):

@@ -1,4 +1,4 @@
-"""The dense readout joins windows where nobody can see it, on the weights that ship."""
+"""The dense readout has no steps where windows meet, on the shipped weights."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ Poses = NDArray[np.float32]
 Seams = tuple[int, ...]
 
 EDGE = 5
-"""At either end of what is lifted, where there is no second window."""
+"""Frames left out at both ends, where there is no second window."""
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,8 @@ def lifter(weights_file: Path) -> Lifter:
 
 
 def velocity_steps(xyz: Poses) -> NDArray[np.float64]:
-    """Poses (T, 17, 3) -> by how much the velocity changes at each frame (T,), mean over the
-    joints, mm a frame; NaN at both ends."""
+    """Poses (T, 17, 3) -> change of velocity at each frame (T,), mm/frame, mean over joints; NaN at
+    both ends."""
     steps = np.linalg.norm(np.diff(xyz, n=2, axis=0), axis=-1).mean(axis=-1) * 1000
     return np.pad(steps, 1, constant_values=np.nan)
 
@@ -32,8 +32,8 @@ def velocity_steps(xyz: Poses) -> NDArray[np.float64]:
 def seams_against_rest(
     lift: Callable[[KeypointSequence], Poses], motion: KeypointSequence, length: int, seams: Seams
 ) -> float:
-    """How much larger the steps are on seams, so many frames after the first of `length`, than at
-    the same frames where these are no seams: lifted from every start, each frame is both."""
+    """Steps at seams / steps elsewhere. `seams` are counted from the first of `length` frames;
+    lifting from every start makes each frame a seam in some runs and none in others."""
     starts = len(motion) - length + 1
     steps = np.full((starts, len(motion)), np.nan)
     at_seam = np.zeros(steps.shape, bool)
@@ -49,7 +49,9 @@ def seams_against_rest(
     )
 
 
-def test_no_step_in_velocity_at_the_seams(lifter: Lifter, real_result: VideoResult) -> None:
+def test_dense_readout_has_no_velocity_steps_at_seams(
+    lifter: Lifter, real_result: VideoResult
+) -> None:
     def blended(motion: KeypointSequence) -> Poses:
         return lifter.lift(motion, LiftOptions(readout="dense")).xyz
 
@@ -59,8 +61,9 @@ def test_no_step_in_velocity_at_the_seams(lifter: Lifter, real_result: VideoResu
         assert seams_against_rest(blended, motion, 45, (17, 18, 26, 27)) < 1.1
 
 
-def test_windows_end_to_end_would_show(lifter: Lifter, real_result: VideoResult) -> None:
-    """The measure is a good one: it finds the seams of windows that are not blended."""
+def test_measure_detects_seams_of_windows_that_are_not_blended(
+    lifter: Lifter, real_result: VideoResult
+) -> None:
 
     def joined(motion: KeypointSequence) -> Poses:
         prepared = lifter.prepare(motion)

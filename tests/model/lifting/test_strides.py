@@ -70,21 +70,21 @@ def test_stream_equals_lift_at_any_rate_and_chunking(
     if lookahead is not None:
         lookahead = min(lookahead, model.window.future * stride)
     stream = LiftStream(model, options, lookahead)
-    for _ in range(2):  # after a flush it is as new
-        final, early = streamed(stream, whole, [c for c in cuts if c < count], model)
+    for _ in range(2):  # after a flush the stream starts anew
+        final, provisional = streamed(stream, whole, [c for c in cuts if c < count], model)
         assert final.frames == range(count)
         np.testing.assert_allclose(final.xyz, model.lift(whole, options).xyz, atol=1e-5)
-        assert early.frames == range(0 if lookahead is None else count)
+        assert provisional.frames == range(0 if lookahead is None else count)
 
 
-def test_provisional_poses_are_those_of_a_stream_of_every_kth_frame() -> None:
+def test_provisional_poses_equal_those_of_streams_of_every_kth_frame() -> None:
     model, whole = tiny(9), replace(person(30), fps=240.0)
-    _, early = streamed(LiftStream(model, lookahead=0), whole, [5, 6, 13], model)
+    _, provisional = streamed(LiftStream(model, lookahead=0), whole, [5, 6, 13], model)
     for phase in range(4):
         rows = np.arange(phase, 30, 4)
         alone = replace(whole.pick(rows), fps=60.0)
         _, expected = streamed(LiftStream(model, lookahead=0), alone, [], model)
-        np.testing.assert_allclose(early.xyz[rows], expected.xyz, atol=1e-5)
+        np.testing.assert_allclose(provisional.xyz[rows], expected.xyz, atol=1e-5)
 
 
 @pytest.mark.parametrize(("fps", "delay"), [(30, 4), (120, 9), (240, 19)])
@@ -100,7 +100,7 @@ def test_final_poses_arrive_within_the_stated_delay(fps: float, delay: int) -> N
     assert max(waits) == delay
 
 
-def test_a_lookahead_beyond_the_delay_is_refused() -> None:
+def test_lookahead_beyond_the_delay_is_rejected() -> None:
     model = tiny(9)
     LiftStream(model, lookahead=16, fps=240)
     with pytest.raises(InvalidInput, match="between 0 and 16, got 17"):
@@ -110,7 +110,7 @@ def test_a_lookahead_beyond_the_delay_is_refused() -> None:
 def streamed(
     stream: LiftStream, whole: KeypointSequence, cuts: list[int], model: Lifter
 ) -> tuple[Poses, Poses]:
-    """All final and all provisional poses of the stream, cut at these frames."""
+    """All final and all provisional poses of the stream, pushed in chunks cut at `cuts`."""
     edges = sorted({0, len(whole), *cuts})
     parts = [part(whole, slice(*edge)) for edge in pairwise(edges)]
     tasks = [*map(stream.push, parts), stream.flush()]
