@@ -109,10 +109,10 @@ def _with_skeletons(frame: Frame, result: VideoResult, size: tuple[int, int]) ->
 
 def _draw_person(image: RgbImage, person: PersonMotion, row: int, scale: float) -> None:
     xy = person.keypoints.xy[row] * scale
-    shown = person.keypoints.confidence[row] >= VISIBLE_SCORE
+    visible = person.keypoints.confidence[row] >= VISIBLE_SCORE
     colours = colours_of(person.id)
-    draw_skeleton(image, xy, colours, image.shape[0] * BONE_SHARE, shown=shown)
-    if shown[_HEAD] and shown[_THORAX]:
+    draw_skeleton(image, xy, colours, image.shape[0] * BONE_SHARE, visible=visible)
+    if visible[_HEAD] and visible[_THORAX]:
         above = xy[_HEAD] + 0.6 * (xy[_HEAD] - xy[_THORAX])
         if (xy[_HEAD] > 0).all() and (xy[_HEAD] < image.shape[1::-1]).all():
             above = np.clip(above, BADGE_PX, np.array(image.shape[1::-1]) - BADGE_PX)

@@ -90,14 +90,14 @@ def motion_figure(
     DEFAULT_ANGLES are drawn. Frames without the person or with an undefined angle are gaps.
     Raises UnknownName, and InvalidInput if the result has no people.
     """
-    shown = _people(result, people)
+    selected = _people(result, people)
     if not (joints or angles):
         joints, angles = DEFAULT_JOINTS, DEFAULT_ANGLES
     rows = [
         *_rows("joint", joints, H36M17.joints, partial(_joint_row, AXES[_space(result)])),
         *_rows("angle", angles, ANGLES, _angle_row),
     ]
-    return _figure(rows, shown, _heading(result))
+    return _figure(rows, selected, _heading(result))
 
 
 def plot_suffix(out: Path) -> str:

@@ -53,12 +53,12 @@ def draw_skeleton(
     colours: Colours,
     width_px: float,
     *,
-    shown: NDArray[np.bool_] | None = None,
+    visible: NDArray[np.bool_] | None = None,
     depth: Points | None = None,
 ) -> None:
-    """H36M-17 at points (17, 2) px; bones with an end not `shown` (17,) are left out. With depth
+    """H36M-17 at points (17, 2) px; bones with an end not `visible` (17,) are left out. With depth
     (17,), m, farther bones are drawn first, thinner and darker."""
-    bones = [b for b in H36M17.bones if shown is None or (shown[b[0]] and shown[b[1]])]
+    bones = [b for b in H36M17.bones if visible is None or (visible[b[0]] and visible[b[1]])]
     if depth is not None:
         bones.sort(key=lambda bone: -float(depth[bone[0]] + depth[bone[1]]))
     widths, dim = _widths_and_dimming(depth, width_px)

@@ -89,12 +89,12 @@ def _draw_floor(image: RgbImage, view: View, reach_m: float) -> None:
     snapped = np.round(view.centre / (GRID_STEP_M * MAJOR_EVERY)) * GRID_STEP_M * MAJOR_EVERY
     pieces = pieces + snapped * [1, 0, 1]
     distance = np.linalg.norm((pieces.mean(axis=1) - view.centre)[:, [0, 2]], axis=1) / reach_m
-    shown = (distance < 1) & (view.depth(pieces) > NEAR_M).all(axis=1)
+    visible = (distance < 1) & (view.depth(pieces) > NEAR_M).all(axis=1)
     shades = (np.where(major, distance, 0.45 + 0.55 * distance) * GRID_SHADES).astype(int)
     lines = view.project(pieces)
     for shade in range(GRID_SHADES):
         colour = blend(GRID, BACKGROUND, shade / GRID_SHADES)
-        draw_hairlines(image, lines[shown & (shades == shade)], colour)
+        draw_hairlines(image, lines[visible & (shades == shade)], colour)
 
 
 @lru_cache(maxsize=1)

@@ -175,10 +175,10 @@ def test_people_and_sides_have_distinct_colours() -> None:
 def test_bones_connect_joints_and_hidden_bones_are_left_out() -> None:
     image = np.zeros((400, 400, 3), np.uint8)
     points = STANDING[:, :2] * 200 + 200
-    shown = np.ones(17, bool)
-    shown[H36M17.index("left_wrist")] = False
+    visible = np.ones(17, bool)
+    visible[H36M17.index("left_wrist")] = False
     colours = colours_of(1)
-    draw_skeleton(image, points, colours, 6, shown=shown)
+    draw_skeleton(image, points, colours, 6, visible=visible)
 
     def between(a: str, b: str) -> tuple[int, ...]:
         x, y = (points[H36M17.index(a)] + points[H36M17.index(b)]) / 2

@@ -61,8 +61,8 @@ def test_curves_equal_the_joints_and_break_where_the_person_is_missing(gappy: Vi
             np.testing.assert_allclose(values[~np.isnan(values)], expected)
             np.testing.assert_allclose(times_s[~np.isnan(times_s)], person.times_s)
             np.testing.assert_allclose(dots, [[20 / 30], [expected[-1]]])
-    shown = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert shown == ["1 left", "1 right"]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["1 left", "1 right"]
     assert figure.axes[1].yaxis_inverted()
 
 

@@ -100,8 +100,8 @@ def test_reader_applies_each_of_eight_display_matrices(
 ) -> None:
     """A display matrix maps (x, y) to (a x + c y, b x + d y): ISO/IEC 14496-12, 6.2.2."""
     a, b, c, d = (0, to_bottom, to_right, 0) if turned else (to_right, 0, 0, to_bottom)
-    one = 1 << 16
-    matrix = [a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30]
+    unit = 1 << 16
+    matrix = [a * unit, b * unit, 0, c * unit, d * unit, 0, 0, 0, 1 << 30]
     frames, info, _ = read(film(prepare=lambda stream: stream.set_display_matrix(matrix)))
     assert (info.width, info.height) == ((48, 64) if turned else (64, 48))
     for frame in frames:
