@@ -8,7 +8,7 @@ SHELL := /bin/sh
 PORT :=
 HOST :=
 ARGS :=
-COVERAGE :=
+COVERAGE := $(CI)
 MINUTES := 20
 ENV_DEVICE := $(shell sed -n "s/^ *POSELIFT_DEVICE *= *['\"]*\([a-z0-9:,]*\).*/\1/p" .env 2>/dev/null)
 DEVICE := $(or $(POSELIFT_DEVICE),$(lastword $(ENV_DEVICE)),auto)
