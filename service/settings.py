@@ -1,7 +1,8 @@
-"""Every knob, its unit and its limit; read from POSELIFT_* variables and checked at start."""
+"""The settings with units and limits, read from POSELIFT_* variables and checked at start."""
 
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping, Set
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -31,15 +32,22 @@ ENV_FILE = ".env"
 CPU_MODEL, GPU_MODEL = "poseformer-27", "poseformer-81"
 OTHER_VARIABLES = frozenset({"POSELIFT_CACHE"})
 """Read in model/files.py."""
+DEPRECATED = {
+    "POSELIFT_MAX_LIFTINGS": "POSELIFT_MAX_LIFT_TASKS",
+    "POSELIFT_MAX_LIFTS": "POSELIFT_MAX_LIFT_REQUESTS",
+}
+"""Old variable -> new variable. The old ones are accepted for one release."""
+
+_log = logging.getLogger("poselift")
 
 
 def cores() -> int:
-    """One for each of the machine's cores."""
+    """One per core of the machine."""
     return os.cpu_count() or 1
 
 
 def four_a_core() -> int:
-    """Four for each of the machine's cores."""
+    """Four per core of the machine."""
     return 4 * cores()
 
 
@@ -50,22 +58,22 @@ class Settings(BaseSettings):
 
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[
-        int, Field(ge=0, le=65535, description="TCP port to listen on; 0 takes a free one.")
+        int, Field(ge=0, le=65535, description="TCP port to listen on; 0: any free port.")
     ] = 8000
 
     device: Annotated[
         str,
         Field(
             pattern=r"^(auto|cpu|(cuda|tensorrt)(:\d{1,2})?(,(cuda|tensorrt):\d{1,2})*)$",
-            description="Where the lifter runs: auto, cpu, cuda, cuda:N, tensorrt, tensorrt:N, or "
-            "several GPUs as cuda:0,cuda:1, each with its own copy. A GPU asked for and not there "
-            "refuses to start; auto takes the first where CUDA works, else the CPU, and says so.",
+            description="Device of the lifter: auto, cpu, cuda, cuda:N, tensorrt, tensorrt:N, or "
+            "several GPUs as cuda:0,cuda:1, each with its own copy. The service does not start "
+            "without a named GPU; auto: the first GPU if CUDA works, else the CPU (logged).",
         ),
     ] = "auto"
     precision: Annotated[
         Literal["float32", "float16"],
         Field(
-            description="What a float32 model computes with. float16 is for GPUs: slower on a CPU."
+            description="Arithmetic of a float32 model. float16 is for GPUs and slower on a CPU."
         ),
     ] = "float32"
     gpu_memory_mb: Annotated[
@@ -73,15 +81,15 @@ class Settings(BaseSettings):
         Field(
             ge=64,
             le=1e6,
-            description="Most memory that one model takes of each GPU, in each process (the server "
-            "and every worker), MB (10^6 bytes); none: what there is.",
+            description="Maximum GPU memory of one model, per GPU and process (the server and "
+            "every worker), MB (10^6 bytes); none: unlimited.",
         ),
     ] = None
     engine_cache: Annotated[
         Path | None,
         Field(
-            description="Folder in which TensorRT keeps the engines that it builds; none: tensorrt "
-            "in the cache folder (POSELIFT_CACHE)."
+            description="Folder for the engines that TensorRT builds; none: tensorrt in the cache "
+            "folder (POSELIFT_CACHE)."
         ),
     ] = None
     weights: Annotated[
@@ -90,57 +98,63 @@ class Settings(BaseSettings):
     model: Annotated[
         str | None,
         Field(
-            description="The model for requests that name none: a file of the folder; none: "
-            f"{GPU_MODEL} on a GPU, {CPU_MODEL} elsewhere."
+            description="Default model: the name of a file in the weights folder; none: "
+            f"{GPU_MODEL} on a GPU, else {CPU_MODEL}."
         ),
     ] = None
     detector: Annotated[
         str,
         Field(
-            description="The 2D detector for requests that name none: mediapipe, rtmpose:MODEL, "
-            "mmpose or mmpose:CONFIG,CHECKPOINT (docs/detectors.md). Requests may name the known "
-            "ones; files and addresses are taken from here alone."
+            description="Default 2D detector: mediapipe, rtmpose:MODEL, mmpose or "
+            "mmpose:CONFIG,CHECKPOINT (docs/detectors.md). Requests may choose a known detector; "
+            "files and URLs are accepted only here."
         ),
     ] = "mediapipe"
 
-    lift_threads: Annotated[int, Field(ge=1, le=256, description="Threads of one model call.")] = 1
+    lift_threads: Annotated[int, Field(ge=1, le=256, description="Threads per model call.")] = 1
     lift_workers: Annotated[
         int | None,
-        Field(ge=1, le=256, description="Model calls at once; none: one a core, on a GPU one."),
+        Field(
+            ge=1, le=256, description="Parallel model calls; none: one per core, or one on a GPU."
+        ),
     ] = None
     batch_tokens: Annotated[
         int,
-        Field(ge=1, le=1_000_000, description="Most frames, or windows x frames, of a model call."),
+        Field(
+            ge=1, le=1_000_000, description="Maximum frames, or windows x frames, per model call."
+        ),
     ] = TOKENS_A_PASS
-    max_liftings: Annotated[
+    max_lift_tasks: Annotated[
         int,
         Field(
             ge=1,
             le=100_000,
-            description="Liftings under way, of all callers; more get 503, but not a /stream's.",
+            description="Maximum lift tasks in progress; more get 503, except those of /stream.",
         ),
     ] = 256
-    max_lifts: Annotated[
+    max_lift_requests: Annotated[
         int,
         Field(
             ge=1,
             le=10_000,
-            description="POST /lift requests under way, from the first byte to "
-            "the answer; more get 503.",
+            description="Maximum POST /lift requests in progress, from the first byte to the "
+            "response; more get 503.",
         ),
     ] = 64
     max_streams: Annotated[
-        int, Field(ge=1, le=100_000, description="Streams over POST /lift at once; more get 429.")
+        int,
+        Field(ge=1, le=100_000, description="Maximum open streams over POST /lift; more get 429."),
     ] = 256
     stream_idle_s: Annotated[
-        float, Field(gt=0, le=86_400, description="A stream without requests for so long ends.")
+        float,
+        Field(gt=0, le=86_400, description="A stream ends after this long without a request."),
     ] = 60
     videos_at_once: Annotated[
         int,
         Field(
             ge=1,
             le=256,
-            description="Worker processes: videos worked on at once.",
+            description="Worker processes; each processes one video at a time.",
             default_factory=cores,
         ),
     ]
@@ -149,33 +163,37 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=100_000,
-            description="Videos that are uploaded or wait beside those; more get 503.",
+            description="Maximum further videos that are uploading or waiting; more get 503.",
         ),
     ] = 100
     video_wait_s: Annotated[
         float,
-        Field(ge=0, le=3600, description="POST /video waits so long for a result, else 202."),
+        Field(
+            ge=0,
+            le=3600,
+            description="POST /video waits this long for a result, then responds 202.",
+        ),
     ] = 30
     video_wait_max_s: Annotated[
-        float, Field(ge=0, le=3600, description="The longest wait that a request may prefer.")
+        float, Field(ge=0, le=3600, description="Longest wait that a request may set with Prefer.")
     ] = 300
 
     max_body_mb: Annotated[
-        float, Field(gt=0, le=4096, description="Longest POST /lift body, in MB (10^6 bytes).")
+        float, Field(gt=0, le=4096, description="Maximum POST /lift body, MB (10^6 bytes).")
     ] = 64
     max_frames: Annotated[
-        int, Field(ge=1, le=10_000_000, description="Most frames of one POST /lift.")
+        int, Field(ge=1, le=10_000_000, description="Maximum frames of one POST /lift.")
     ] = 100_000
     live_at_once: Annotated[
-        int, Field(ge=1, le=100_000, description="Live streams at once; more get 1013.")
+        int, Field(ge=1, le=100_000, description="Maximum live streams; more are closed with 1013.")
     ] = 64
     live_pictures_at_once: Annotated[
         int,
         Field(
             ge=1,
             le=100_000,
-            description="Those of pictures among them, each with a detector of its own: 0.23 GB "
-            "and more; more get 1013.",
+            description="Maximum live streams of images, each with its own detector (0.23 GB or "
+            "more); more are closed with 1013.",
             default_factory=four_a_core,
         ),
     ]
@@ -184,8 +202,8 @@ class Settings(BaseSettings):
         Field(
             gt=0,
             le=1e6,
-            description="While live answers take longer than this share of the time between "
-            "frames, no live stream may begin (1013, 503); from 1 on streams fall behind.",
+            description="While live results take longer than this fraction of the time between "
+            "frames, new live streams are rejected (1013, 503); from 1 on, streams fall behind.",
         ),
     ] = 0.5
     live_always: Annotated[
@@ -193,8 +211,8 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=100_000,
-            description="Live streams that are let in however late answers, if a frame alone takes "
-            "so little that the machine would hold them.",
+            description="Live streams always admitted, whatever the load, if the time of a single "
+            "frame shows that the machine can serve them.",
         ),
     ] = 4
     live_looks_at_once: Annotated[
@@ -202,68 +220,87 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=256,
-            description="Pictures of live streams that are looked at at once.",
+            description="Images of live streams processed in parallel.",
             default_factory=cores,
         ),
     ]
     live_people: Annotated[
-        int, Field(ge=1, le=1000, description="Most people in a frame of a live stream.")
+        int, Field(ge=1, le=1000, description="Maximum people in a frame of a live stream.")
     ] = 16
     live_message_mb: Annotated[
-        float, Field(gt=0, le=1000, description="Longest message of a live stream, MB.")
+        float, Field(gt=0, le=1000, description="Maximum message of a live stream, MB.")
     ] = 8
     live_queue: Annotated[
-        int, Field(ge=1, le=10_000, description="Answers that wait for a live client to read them.")
+        int, Field(ge=1, le=10_000, description="Maximum messages queued for a live client.")
     ] = 64
     live_idle_s: Annotated[
         float,
-        Field(gt=0, le=86_400, description="A live client who sends or reads nothing is left."),
+        Field(
+            gt=0,
+            le=86_400,
+            description="A live stream ends after this long without a message read or sent.",
+        ),
     ] = 60
     live_ping_s: Annotated[
-        float, Field(gt=0, le=3600, description="Between pings; an answer may take as long again.")
+        float,
+        Field(gt=0, le=3600, description="Time between pings, and time to wait for the pong."),
     ] = 20
 
     max_upload_mb: Annotated[
-        float, Field(gt=0, le=1e6, description="Longest POST /video body, in MB (10^6 bytes).")
+        float, Field(gt=0, le=1e6, description="Maximum POST /video body, MB (10^6 bytes).")
     ] = 2048
     upload_stall_s: Annotated[
-        float, Field(gt=0, le=3600, description="An upload that sends nothing for so long ends.")
+        float, Field(gt=0, le=3600, description="An upload ends after this long without data.")
     ] = 30
     max_picture_mp: Annotated[
-        float, Field(gt=0, le=100, description="Largest picture of a video, in 10^6 pixels.")
+        float, Field(gt=0, le=100, description="Maximum image size of a video, 10^6 pixels.")
     ] = 36
-    max_video_frames: Annotated[int, Field(ge=1, le=10**9, description="Most frames.")] = 1_000_000
-    max_video_s: Annotated[float, Field(gt=0, le=1e7, description="Longest video.")] = 14_400
+    max_video_frames: Annotated[
+        int, Field(ge=1, le=10**9, description="Maximum frames of a video.")
+    ] = 1_000_000
+    max_video_s: Annotated[
+        float, Field(gt=0, le=1e7, description="Maximum duration of a video.")
+    ] = 14_400
 
     jobs_folder: Annotated[
         Path | None,
         Field(
-            description="Folder of the job store, uploads and results, for one server at a time; "
-            "none: poselift-jobs in the user's folder for state."
+            description="Folder of the job store, uploads and results, used by one server at a "
+            "time; none: poselift-jobs in the user's state folder."
         ),
     ] = None
     min_free_mb: Annotated[
-        float, Field(ge=0, le=1e9, description="Kept free on the disk of the jobs folder, MB.")
+        float,
+        Field(ge=0, le=1e9, description="Minimum free space on the disk of the jobs folder, MB."),
     ] = 1000
     job_memory_mb: Annotated[
-        float, Field(ge=1, le=1e6, description="Most memory of one worker at work, MB.")
+        float,
+        Field(ge=1, le=1e6, description="Maximum memory of one worker process during a job, MB."),
     ] = 4000
-    job_cpu_s: Annotated[float, Field(gt=0, le=1e7, description="Most CPU time of a job.")] = 86_400
-    job_wall_s: Annotated[float, Field(gt=0, le=1e7, description="Most time of a job.")] = 86_400
+    job_cpu_s: Annotated[float, Field(gt=0, le=1e7, description="Maximum CPU time of a job.")] = (
+        86_400
+    )
+    job_wall_s: Annotated[
+        float, Field(gt=0, le=1e7, description="Maximum wall-clock time of a job.")
+    ] = 86_400
     job_stall_s: Annotated[
-        float, Field(gt=0, le=1e7, description="A job without progress for so long is ended.")
+        float, Field(gt=0, le=1e7, description="A job is ended after this long without progress.")
     ] = 600
     job_attempts: Annotated[
-        int, Field(ge=1, le=100, description="A job is begun so often, where servers die under it.")
+        int,
+        Field(
+            ge=1, le=100, description="Maximum attempts of a job when the server dies during it."
+        ),
     ] = 3
     results_kept_h: Annotated[
-        float, Field(gt=0, le=1e6, description="A job's video and result are kept for so long.")
+        float, Field(gt=0, le=1e6, description="How long the video and result of a job are kept.")
     ] = 24
     jobs_kept_h: Annotated[
-        float, Field(ge=0, le=1e6, description="After that, what became of a job is still told.")
+        float, Field(ge=0, le=1e6, description="How long the record of a job is kept after that.")
     ] = 168
     jobs_kept: Annotated[
-        int, Field(ge=1, le=1_000_000, description="Most jobs kept; the oldest go first.")
+        int,
+        Field(ge=1, le=1_000_000, description="Maximum jobs kept; the oldest are removed first."),
     ] = 10_000
 
     @property
@@ -292,7 +329,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def default_model(self) -> str:
-        """The model for requests that name none; raises DeviceUnavailable."""
+        """Raises DeviceUnavailable."""
         if self.model is not None:
             return self.model
         on_gpu = find_devices(self.device)[0].is_gpu
@@ -303,19 +340,20 @@ class Settings(BaseSettings):
         return GpuOptions(self.gpu_memory_mb, self.engine_cache or cache_folder() / "tensorrt")
 
     def check(self) -> None:
-        """What the types cannot say; raises InvalidInput."""
+        """Check what the types cannot express. Raises InvalidInput."""
         read_name(self.detector)
         if not self.weights.is_dir():
             raise InvalidInput(f"POSELIFT_WEIGHTS: no such folder: {self.weights}", ("weights",))
 
 
-def read_settings(**given: object) -> Settings:
-    """Settings from `given`, then POSELIFT_* variables, then those of a file .env in the current
-    folder. Raises InvalidInput, also for an unknown variable of that prefix."""
+def read_settings(**options: object) -> Settings:
+    """Settings from `options`, then POSELIFT_* variables, then those of a file .env in the current
+    folder. Raises InvalidInput, also for an unknown variable with that prefix."""
     _read_env_file()
-    _check_names(os.environ)
+    variables = {k.upper(): v for k, v in os.environ.items() if k.upper().startswith(PREFIX)}
+    _check_names(variables.keys())
     try:
-        return Settings(**given)  # type: ignore[arg-type]
+        return Settings(**{**_deprecated(variables), **options})  # type: ignore[arg-type]
     except ValidationError as error:
         faults = invalid_fields(error.errors()).faults
         named = [Fault((PREFIX + str(f.where[0]).upper(),), f.message) for f in faults]
@@ -323,19 +361,32 @@ def read_settings(**given: object) -> Settings:
 
 
 def _read_env_file() -> None:
-    """Into the environment, so that POSELIFT_CACHE and worker processes get them too. Other names
-    of the file are docker-compose.yml's."""
+    """Set its POSELIFT_* variables in the environment, so that POSELIFT_CACHE and worker processes
+    get them too. Other variables are for docker-compose.yml."""
     for name, value in dotenv_values(ENV_FILE).items():
         if name.upper().startswith(PREFIX) and value is not None:
             os.environ.setdefault(name, value)
 
 
-def _check_names(variables: Iterable[str]) -> None:
+def _check_names(names: Set[str]) -> None:
     known = {PREFIX + field.upper() for field in Settings.model_fields} | OTHER_VARIABLES
-    given = {name.upper() for name in variables if name.upper().startswith(PREFIX)}
-    faults = []
-    for name in sorted(given - known):
+    faults = [
+        Fault((old,), f"is the old name of {new}, which is also set; remove {old}")
+        for old, new in DEPRECATED.items()
+        if names >= {old, new}
+    ]
+    for name in sorted(names - known - DEPRECATED.keys()):
         near = get_close_matches(name, known, 1, cutoff=0)[0]
         faults.append(Fault((name,), f"there is no such setting; the nearest is {near}"))
     if faults:
         raise InvalidFields(faults)
+
+
+def _deprecated(variables: Mapping[str, str]) -> dict[str, str]:
+    """The values of deprecated variables, by field of Settings."""
+    values = {}
+    for old, new in DEPRECATED.items():
+        if old in variables:
+            _log.warning("%s is deprecated and will be removed; use %s", old, new)
+            values[new.removeprefix(PREFIX).lower()] = variables[old]
+    return values

@@ -17,9 +17,8 @@ from model import (
     check_detector,
     why_no_gpu,
 )
-from service.admission.capacity import Door
+from service.admission.capacity import Capacity
 from service.admission.load import LiveLoad
-from service.admission.places import Places
 from service.errors import NotReady
 from service.jobs.jobs import Jobs
 from service.lifting.batcher import Batcher
@@ -37,13 +36,13 @@ class Running:
     def __init__(self, settings: Settings):
         self.settings = settings
         self.lifters = Lifters(settings)
-        self.lifts = Door("lifts", places=settings.max_lifts, retry_after_s=2)
+        self.lifts = Capacity("lifts", limit=settings.max_lift_requests, retry_after_s=2)
         self.telemetry = Telemetry()
         calls = settings.lift_workers or calls_at_once(settings.device)
         self.batcher = Batcher(
             workers=calls,
             tokens=settings.batch_tokens,
-            liftings=settings.max_liftings,
+            max_tasks=settings.max_lift_tasks,
             telemetry=self.telemetry,
         )
         self.live_load = LiveLoad(settings.live_load, settings.live_always, calls)
@@ -56,8 +55,10 @@ class Running:
             idle_s=settings.stream_idle_s,
         )
         self.jobs = Jobs(settings, self.telemetry)
-        self.live = Places("live streams", settings.live_at_once)
-        self.live_pictures = Places("live streams of pictures", settings.live_pictures_at_once)
+        self.live = Capacity("live streams", limit=settings.live_at_once, retry_after_s=10)
+        self.live_pictures = Capacity(
+            "live streams of pictures", limit=settings.live_pictures_at_once, retry_after_s=10
+        )
         self.watching = ThreadPoolExecutor(settings.live_looks_at_once, "watching")
         self._trouble: str | None = "the model is being loaded and warmed up"
 

@@ -1,65 +1,57 @@
-"""The door: so many requests at once, and each is worked on while its client waits."""
+"""A limit on how much work of one kind runs at once."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
 
-from starlette.types import Receive
-
-from service.errors import Abandoned, NotReady, Overloaded
-
-Result = TypeVar("Result")
+from service.errors import NotReady, Overloaded
 
 
-class Door:
-    """Room for `places` requests; whoever comes beyond that is sent away with Overloaded."""
+class Capacity:
+    """Admits work until `limit` pieces of it are running. Belongs to one event loop.
 
-    def __init__(self, name: str, *, places: int, retry_after_s: int):
+    `name` is the plural noun of the work in messages; rejected clients are told to retry after
+    `retry_after_s`.
+    """
+
+    def __init__(self, name: str, *, limit: int, retry_after_s: int):
         self._name = name
-        self._places = places
+        self._limit = limit
         self._retry_after_s = retry_after_s
-        self._inside = 0
+        self._running: list[asyncio.Task[object]] = []
+        self._stopping = False
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
 
     @contextmanager
-    def enter(self) -> Iterator[None]:
-        """From before the body is received until the answer; raises Overloaded, and NotReady where
-        the service stops meanwhile."""
-        if self._inside >= self._places:
+    def enter(self, *, bypass_limit: bool = False) -> Iterator[None]:
+        """Hold a place while the block runs. Raises Overloaded at the limit, and NotReady once
+        `stop` was called, also in the middle of the block."""
+        if self._stopping:
+            raise NotReady("the service is stopping")
+        if self.running >= self._limit and not bypass_limit:
             raise Overloaded(
-                f"{self._inside} {self._name} are under way, as many as may be; "
+                f"{self.running} {self._name} are under way, the most allowed; "
                 f"try again in {self._retry_after_s} s",
                 self._retry_after_s,
             )
-        self._inside += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.append(task)
         try:
-            with until_stopped():
-                yield
+            yield
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            task.uncancel()
+            raise NotReady("the service is stopping; the work was not finished") from None
         finally:
-            self._inside -= 1
+            self._running.remove(task)
 
-
-@contextmanager
-def until_stopped() -> Iterator[None]:
-    """Around a request, which the server cancels when it stops: raises NotReady then."""
-    try:
-        yield
-    except asyncio.CancelledError:
-        raise NotReady("the service is stopping; the work was not finished") from None
-
-
-async def while_wanted(work: Coroutine[Any, Any, Result], receive: Receive) -> Result:
-    """The result of `work`, which ends when the client leaves. The body was received before, so
-    that its next message can only be that. Raises Abandoned, and NotReady where the service stops
-    meanwhile."""
-    working = asyncio.create_task(work)
-    leaving = asyncio.ensure_future(receive())
-    try:
-        with until_stopped():
-            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                raise Abandoned("the client left before its answer")
-            return await working
-    finally:
-        leaving.cancel()
-        working.cancel()
+    def stop(self) -> None:
+        """Admit no more work and cancel the tasks inside, which get NotReady."""
+        self._stopping = True
+        for task in self._running:
+            task.cancel()

@@ -200,7 +200,7 @@ def _batching_timings(lifter: Lifter, streams: int, rounds: int) -> Timings:
     sequences = (walk(BATCHED_FRAMES, seed) for seed in range(streams))
     ticks = list(zip(*map(split_frames, sequences), strict=True))
     ours, theirs = ([LiftStream(lifter, lookahead=0) for _ in range(streams)] for _ in range(2))
-    batcher = Batcher(workers=1, tokens=TOKENS_A_PASS, liftings=streams, telemetry=Telemetry())
+    batcher = Batcher(workers=1, tokens=TOKENS_A_PASS, max_tasks=streams, telemetry=Telemetry())
 
     async def together(tick: Sequence[KeypointSequence]) -> None:
         tasks = (stream.push(frame) for stream, frame in zip(ours, tick, strict=True))

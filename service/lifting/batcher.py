@@ -1,8 +1,8 @@
-"""Liftings of all callers -> few, large calls of the model.
+"""Merges the lift tasks of all clients into few, large model calls.
 
-Rules for whoever changes this: a call never waits to be filled; live liftings come first, the
-others in turn, one pass each; what a lifting raises is its caller's alone, what a model call raises
-is that of all who shared it; whatever is admitted ends in a result, an error or a cancellation.
+Rules for maintainers: a model call never waits to be filled; live tasks come first, the others take
+turns, one pass each; an error of a task goes to its submitter alone, an error of a model call to
+all tasks that shared it; every admitted task ends in a result, an error or a cancellation.
 """
 
 import asyncio
@@ -16,27 +16,28 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from model import Lifter, Lifting, Pass, merge_passes, split_answers
-from service.errors import NotReady, Overloaded
+from service.admission.capacity import Capacity
+from service.errors import NotReady
 from service.telemetry import Telemetry
 
 Result = TypeVar("Result")
 
 LIVE_IN_A_ROW = 8
-"""After so many calls for live liftings one goes to those that wait behind them."""
+"""After this many model calls for live tasks in a row, one goes to the others if any wait."""
 RETRY_AFTER_S = 2
 
 
 @dataclass(eq=False)
-class _Caller:
-    """A lifting under way; `wanted` is its next pass, None before the first. It ends in a result or
-    an error, which `answer` is told in its event loop."""
+class _LiftTask:
+    """A lifting in progress. `next_pass` is None before the first pass. It ends with `result` or
+    `error`, which `deliver` passes to `future` in its event loop."""
 
     lifter: Lifter
     lifting: Lifting[Any]
     live: bool
-    answer: asyncio.Future[Any]
-    wanted: Pass | None = None
-    left: bool = False
+    future: asyncio.Future[Any]
+    next_pass: Pass | None = None
+    abandoned: bool = False
     result: Any = None
     error: BaseException | None = None
     since_s: float = field(default_factory=time.perf_counter)
@@ -45,21 +46,20 @@ class _Caller:
         self.lifting.close()
         self.error = error
 
-    def tell(self) -> None:
-        if self.answer.done():
+    def deliver(self) -> None:
+        if self.future.done():
             return
         if self.error is not None:
-            self.answer.set_exception(self.error)
+            self.future.set_exception(self.error)
         else:
-            self.answer.set_result(self.result)
+            self.future.set_result(self.result)
 
-    def goes_with(self, other: "_Caller") -> bool:
-        """Whether one call of the model can carry out both passes."""
-        return self.lifter is other.lifter and type(self.wanted) is type(other.wanted)
+    def can_share_call(self, other: "_LiftTask") -> bool:
+        return self.lifter is other.lifter and type(self.next_pass) is type(other.next_pass)
 
 
 class _Worker:
-    """A thread that works whenever it is woken; started when first woken."""
+    """A thread that runs `work` each time it is woken, started by the first `wake`."""
 
     def __init__(self, name: str, work: Callable[["_Worker"], None]):
         self._work = work
@@ -72,7 +72,7 @@ class _Worker:
         self._woken.put(True)
 
     def end(self) -> None:
-        """Returns once the thread has ended, and nothing wakes it any more."""
+        """Wait for the thread to end. Nothing may wake it any more."""
         self._woken.put(False)
         if self._thread.ident is not None:
             self._thread.join()
@@ -83,117 +83,108 @@ class _Worker:
 
 
 class Batcher:
-    """Carries out liftings in a pool of threads, `tokens` of one model and kind at most in a call.
-
-    `liftings` may be under way at once; whoever comes beyond that gets Overloaded, unless they are
-    `welcome`: those who could not come again. All callers are of one event loop.
+    """Runs lift tasks in a pool of threads. A model call takes passes of one model and kind, with
+    at most `tokens` tokens together. All tasks are submitted from one event loop.
     """
 
-    def __init__(self, *, workers: int, tokens: int, liftings: int, telemetry: Telemetry):
+    def __init__(self, *, workers: int, tokens: int, max_tasks: int, telemetry: Telemetry):
         self._tokens = tokens
-        self._room = liftings
+        self._capacity = Capacity("lift tasks", limit=max_tasks, retry_after_s=RETRY_AFTER_S)
         self._telemetry = telemetry
-        self._lock = threading.Lock()  # for all below
-        self._inside = 0
+        self._lock = threading.Lock()  # guards everything below
         self._open = True
-        self._new: deque[_Caller] = deque()  # live ones that have not begun
-        self._live: deque[_Caller] = deque()
-        self._others: deque[_Caller] = deque()
+        self._new: deque[_LiftTask] = deque()  # live tasks before their first pass
+        self._live: deque[_LiftTask] = deque()
+        self._others: deque[_LiftTask] = deque()
         self._live_in_a_row = 0
-        # whoever comes wakes the one that worked last: that core's caches still know the model
+        # a stack: the thread that worked last is woken first, its core has the model in its cache
         self._workers = [_Worker(f"batcher-{n}", self._work) for n in range(workers)]
         self._idle = list(self._workers)
         telemetry.watch_queue(self._waiting)
 
     async def submit(
-        self, lifter: Lifter, lifting: Lifting[Result], *, live: bool, welcome: bool = False
+        self, lifter: Lifter, lifting: Lifting[Result], *, live: bool, bypass_limit: bool = False
     ) -> Result:
-        """The answer of a lifting, whose passes `lifter` carries out. Raises what the lifting
-        raises, Overloaded, and NotReady once closed. Cancelled, it asks for nothing more."""
-        caller = _Caller(lifter, lifting, live, asyncio.get_running_loop().create_future())
-        self._admit(caller, welcome)
-        try:
-            result: Result = await caller.answer
-            return result
-        finally:
-            self._leave(caller)
+        """The result of `lifting`, whose passes `lifter` runs. `bypass_limit` is for clients that
+        cannot retry. Raises Overloaded at the limit, NotReady once closed, and what the lifting
+        raises. A cancelled task runs no further pass."""
+        with self._capacity.enter(bypass_limit=bypass_limit):
+            task = _LiftTask(lifter, lifting, live, asyncio.get_running_loop().create_future())
+            self._enqueue(task)
+            try:
+                result: Result = await task.future
+                return result
+            finally:
+                self._release(task)
 
     def close(self) -> None:
-        """End what is under way with NotReady, and the threads; returns once they have ended."""
+        """End all tasks with NotReady and wait for the threads to end."""
         with self._lock:
             self._open = False
-            left = [caller for queue in self._queues() for caller in queue]
+            unfinished = [task for queue in self._queues() for task in queue]
             for queue in self._queues():
                 queue.clear()
-        for caller in left:
-            caller.fail(_stopping())
-        _tell(left)
+        for task in unfinished:
+            task.fail(_stopping())
+        _deliver(unfinished)
         for worker in self._workers:
             worker.end()
 
-    def _admit(self, caller: _Caller, welcome: bool) -> None:
+    def _enqueue(self, task: _LiftTask) -> None:
         with self._lock:
             if not self._open:
                 raise _stopping()
-            if self._inside >= self._room and not welcome:
-                raise Overloaded(
-                    f"{self._inside} liftings are under way, as many as may be; "
-                    f"try again in {RETRY_AFTER_S} s",
-                    RETRY_AFTER_S,
-                )
-            (self._new if caller.live else self._others).append(caller)
-            self._inside += 1
+            (self._new if task.live else self._others).append(task)
             self._wake()
 
-    def _leave(self, caller: _Caller) -> None:
-        caller.left = True
-        caller.answer.cancel()
-        early = caller.answer.cancelled()
+    def _release(self, task: _LiftTask) -> None:
+        task.abandoned = True
+        task.future.cancel()
+        cancelled = task.future.cancelled()
         with self._lock:
-            self._inside -= 1
-            waits = [queue for queue in self._queues() if early and caller in queue]
-            for queue in waits:
-                queue.remove(caller)
-        if waits:
-            caller.lifting.close()
-        if not early:
-            self._telemetry.lifting_ended(time.perf_counter() - caller.since_s, caller.live)
+            holding = [queue for queue in self._queues() if cancelled and task in queue]
+            for queue in holding:
+                queue.remove(task)
+        if holding:
+            task.lifting.close()
+        if not cancelled:
+            self._telemetry.lifting_ended(time.perf_counter() - task.since_s, task.live)
 
-    def _queues(self) -> tuple[deque[_Caller], ...]:
+    def _queues(self) -> tuple[deque[_LiftTask], ...]:
         return self._new, self._live, self._others
 
     def _waiting(self) -> int:
         return sum(map(len, self._queues()))
 
     def _wake(self) -> None:
-        """One more thread goes to work, unless all are at it: they go on until nobody waits."""
+        """Wake an idle thread, if there is one; busy threads work until the queues are empty."""
         if self._idle:
             self._idle.pop().wake()
 
     def _work(self, worker: _Worker) -> None:
-        """Calls of the model, each from collecting to answering, until nobody waits. Who is
-        answered is told when the thread is already idle, or has its next callers: one who asks
-        again at once finds it as it is."""
-        ended: list[_Caller] = []
-        while callers := self._collect(worker):
-            _tell(ended)
+        """Make model calls until the queues are empty. Results are delivered only once this thread
+        has its next tasks or is idle: an immediate new task of the client then sees its true state.
+        """
+        ended: list[_LiftTask] = []
+        while tasks := self._collect(worker):
+            _deliver(ended)
             start_s = time.thread_time()
-            ended = self._carry_on(callers)
+            ended = self._run_call(tasks)
             self._telemetry.lifting_took(time.thread_time() - start_s)
-        _tell(ended)
+        _deliver(ended)
 
-    def _carry_on(self, callers: Sequence[_Caller]) -> list[_Caller]:
-        """One call of the model; those whom it ended."""
+    def _run_call(self, tasks: Sequence[_LiftTask]) -> list[_LiftTask]:
+        """Make one model call; returns the tasks that ended with it."""
         try:
-            return [one for one, answer in self._call(callers) if self._advance(one, answer)]
+            return [task for task, output in self._call(tasks) if self._advance(task, output)]
         except BaseException as error:
-            for caller in callers:
-                caller.fail(error)
-            return list(callers)
+            for task in tasks:
+                task.fail(error)
+            return list(tasks)
 
-    def _collect(self, worker: _Worker) -> list[_Caller]:
-        """The next caller, and with it those whose passes fit into the same call; without any, the
-        thread is idle."""
+    def _collect(self, worker: _Worker) -> list[_LiftTask]:
+        """The next task and those that fit into the same model call; marks the thread idle if there
+        are none."""
         with self._lock:
             queue = self._next_queue()
             if not queue:
@@ -202,7 +193,7 @@ class Batcher:
             first = queue.popleft()
             return [first, *self._joining(first)]
 
-    def _next_queue(self) -> deque[_Caller]:
+    def _next_queue(self) -> deque[_LiftTask]:
         if self._new:
             return self._new
         if self._live and not (self._others and self._live_in_a_row >= LIVE_IN_A_ROW):
@@ -211,70 +202,70 @@ class Batcher:
         self._live_in_a_row = 0
         return self._others
 
-    def _joining(self, first: _Caller) -> Iterator[_Caller]:
-        if first.wanted is None:
+    def _joining(self, first: _LiftTask) -> Iterator[_LiftTask]:
+        if first.next_pass is None:
             return
-        room = self._tokens - first.wanted.tokens
+        tokens_left = self._tokens - first.next_pass.tokens
         for queue in (self._live, self._others):
-            for caller in [one for one in queue if one.goes_with(first)]:
-                assert caller.wanted is not None
-                if caller.wanted.tokens <= room:
-                    room -= caller.wanted.tokens
-                    queue.remove(caller)
-                    yield caller
+            for task in [task for task in queue if task.can_share_call(first)]:
+                assert task.next_pass is not None
+                if task.next_pass.tokens <= tokens_left:
+                    tokens_left -= task.next_pass.tokens
+                    queue.remove(task)
+                    yield task
 
-    def _call(self, callers: Iterable[_Caller]) -> list[tuple[_Caller, Any]]:
-        """What each caller who still waits is sent."""
-        here = [caller for caller in callers if not self._gone(caller)]
-        passes = [caller.wanted for caller in here if caller.wanted is not None]
+    def _call(self, tasks: Iterable[_LiftTask]) -> list[tuple[_LiftTask, Any]]:
+        """Each task that was not abandoned, with the output of its pass."""
+        active = [task for task in tasks if not self._drop_abandoned(task)]
+        passes = [task.next_pass for task in active if task.next_pass is not None]
         if not passes:
-            return [(caller, None) for caller in here]
+            return [(task, None) for task in active]
         merged = merge_passes(passes)
         self._telemetry.model_called(merged, len(passes))
-        found = here[0].lifter.run_pass(merged)
-        return list(zip(here, split_answers(found, passes), strict=True))
+        output = active[0].lifter.run_pass(merged)
+        return list(zip(active, split_answers(output, passes), strict=True))
 
-    def _advance(self, caller: _Caller, answer: Any) -> bool:
-        """Send a lifting what its pass gave, and say whether it ended; else it waits for its next
-        turn."""
-        if self._gone(caller):
+    def _advance(self, task: _LiftTask, output: Any) -> bool:
+        """Send the output of its pass to the lifting; True if the task ended, else it is queued
+        again."""
+        if self._drop_abandoned(task):
             return False
         try:
-            caller.wanted = caller.lifting.send(answer)
+            task.next_pass = task.lifting.send(output)
         except StopIteration as done:
-            caller.result = done.value
+            task.result = done.value
         except BaseException as error:
-            caller.fail(error)
+            task.fail(error)
         else:
-            return not self._go_on(caller)
+            return not self._requeue(task)
         return True
 
-    def _go_on(self, caller: _Caller) -> bool:
+    def _requeue(self, task: _LiftTask) -> bool:
         with self._lock:
             if self._open:
-                if self._waiting():  # else this thread goes on with it
+                if self._waiting():  # else this thread continues with it
                     self._wake()
-                (self._live if caller.live else self._others).append(caller)
+                (self._live if task.live else self._others).append(task)
                 return True
-        caller.fail(_stopping())
+        task.fail(_stopping())
         return False
 
-    def _gone(self, caller: _Caller) -> bool:
-        if caller.left:
-            caller.lifting.close()
-        return caller.left
+    def _drop_abandoned(self, task: _LiftTask) -> bool:
+        if task.abandoned:
+            task.lifting.close()
+        return task.abandoned
 
 
-def _tell(callers: Sequence[_Caller]) -> None:
-    """Wake their event loop, once for all of them, unless it is closed."""
-    if callers:
+def _deliver(tasks: Sequence[_LiftTask]) -> None:
+    """Wake the event loop once for all tasks, unless it is closed."""
+    if tasks:
         with suppress(RuntimeError):
-            callers[0].answer.get_loop().call_soon_threadsafe(_tell_each, callers)
+            tasks[0].future.get_loop().call_soon_threadsafe(_deliver_each, tasks)
 
 
-def _tell_each(callers: Iterable[_Caller]) -> None:
-    for caller in callers:
-        caller.tell()
+def _deliver_each(tasks: Iterable[_LiftTask]) -> None:
+    for task in tasks:
+        task.deliver()
 
 
 def _stopping() -> NotReady:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, closing, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
@@ -29,7 +29,6 @@ from service.live.messages import (
     ready_text,
 )
 from service.live.outbox import Outbox
-from service.live.patience import Patience
 from service.live.session import Answer, LiveSession, PersonAnswers, PersonId, PersonLifting
 from service.live.watching import Camera, Watcher
 from service.state import Running
@@ -92,14 +91,8 @@ class _Conversation:
         self._socket = socket
         self._service = service
         self._settings = service.settings
-        self._receiving = Patience(self._settings.live_idle_s)
-        self._sending = Patience(self._settings.live_idle_s)
 
     async def run(self) -> None:
-        with closing(self._receiving), closing(self._sending):
-            await self._run()
-
-    async def _run(self) -> None:
         opening = await self._opening()
         lifter = await asyncio.to_thread(self._service.lifters.get, opening.model)
         session = _session(opening, lifter)
@@ -132,7 +125,7 @@ class _Conversation:
 
     async def _lift(self, liftings: Sequence[PersonLifting], lifter: Lifter) -> list[PersonAnswers]:
         # the session goes on from these: the number of streams and of their people is the bound
-        submit = partial(self._service.batcher.submit, lifter, live=True, welcome=True)
+        submit = partial(self._service.batcher.submit, lifter, live=True, bypass_limit=True)
         if len(liftings) == 1:  # as most often; a task of its own costs half of a message's reading
             return [await submit(liftings[0])]
         return await asyncio.gather(*(submit(one) for one in liftings))
@@ -202,7 +195,7 @@ class _Conversation:
     async def _receive(self) -> Message:
         """The next message; raises Stalled and WebSocketDisconnect."""
         try:
-            with self._receiving:
+            async with asyncio.timeout(self._settings.live_idle_s):
                 message = await self._socket.receive()
         except TimeoutError:
             idle_s = self._settings.live_idle_s
@@ -220,7 +213,7 @@ class _Conversation:
     async def _send(self, text: str) -> None:
         """Raises Stalled where the client takes nothing."""
         try:
-            with self._sending:
+            async with asyncio.timeout(self._settings.live_idle_s):
                 await _send(self._socket, text)
         except TimeoutError:
             idle_s = self._settings.live_idle_s

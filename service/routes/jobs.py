@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from service.admission.capacity import while_wanted
+from service.admission.cancellation import run_while_connected
 from service.jobs.job import path_of
 from service.jobs.ledger import Entry
 from service.jobs.renditions import RETRY_AFTER_S
@@ -120,7 +120,7 @@ async def _made(
     jobs, start_s = service.jobs, time.monotonic()
     if wait.applied and not entry.job.ended:
         await request.body()
-        await while_wanted(jobs.ledger.ended(entry, wait.seconds), request.receive)
+        await run_while_connected(jobs.ledger.ended(entry, wait.seconds), request.receive)
     jobs.check_result(entry.job)
     left_s = max(0.0, wait.seconds - (time.monotonic() - start_s))
     return await jobs.renditions.get(entry.job, name, task, left_s)

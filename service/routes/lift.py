@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import APIRouter, Depends, Request, Response
 
 from model import lifting_keypoints
-from service.admission.capacity import until_stopped, while_wanted
+from service.admission.cancellation import not_ready_on_cancel, run_while_connected
 from service.routes.queries import no_options
 from service.settings import Settings
 from service.state import Running, TheService
@@ -38,13 +38,13 @@ INLINE_BYTES, INLINE_FRAMES = 40_000, 60
 async def post_lift(request: Request, service: TheService) -> Response:
     """Lift the 2D keypoints of one person to 3D, one pose for each frame."""
     settings = service.settings
-    with service.lifts.enter():
+    with not_ready_on_cancel(), service.lifts.enter():
         body = await read_body(request, settings.max_body_bytes, settings.upload_stall_s)
         packed = npz.MEDIA_TYPE in _media_types(request, "content-type")
         large = packed or len(body) > INLINE_BYTES
         asked = await _run(large, _read, packed, body, settings)
         if asked.stream is None:
-            result = await while_wanted(_lift(asked, service), request.receive)
+            result = await run_while_connected(_lift(asked, service), request.receive)
         else:
             # carried out even if the client leaves: the stream goes on from known frames
             result = await service.streams.push(asked.stream, asked)
@@ -61,7 +61,7 @@ async def get_streams(service: TheService) -> Response:
 @router.delete("/streams/{id}", **documented.STREAM_END)
 async def delete_stream(request: Request, service: TheService, id: str) -> Response:
     """End a stream: the poses that are still owed."""
-    with until_stopped():
+    with not_ready_on_cancel():
         result = await service.streams.end(id)
     service.telemetry.lifted(len(result.frames))
     return _reply(request, result)

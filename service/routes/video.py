@@ -4,7 +4,7 @@ import asyncio
 
 from fastapi import APIRouter, Request, Response
 
-from service.admission.capacity import while_wanted
+from service.admission.cancellation import run_while_connected
 from service.jobs.job import path_of
 from service.jobs.jobs import JobRequest
 from service.jobs.uploads import uploaded
@@ -33,7 +33,7 @@ async def post_video(
     with jobs.enter():
         async with uploaded(request, service.settings, jobs.folder) as upload:
             entry = await jobs.accept(upload, JobRequest(lifter.name, options), key)
-    await while_wanted(jobs.ledger.ended(entry, wait.seconds), request.receive)
+    await run_while_connected(jobs.ledger.ended(entry, wait.seconds), request.receive)
     headers = {"location": path_of(entry.job), **wait.headers()}
     if not entry.job.ended:
         return job_reply(jobs.document(entry), status=202, headers=headers)

@@ -1,11 +1,10 @@
-"""One corridor behind all doors: what /video saw gives the same poses when sent to /lift."""
+"""Limits, cancellation and fairness of requests, and that /lift repeats the poses of /video."""
 
 import asyncio
 import gc
 import io
 import socket
 import threading
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ import pytest
 
 from paths import ONE as CLIP
 from servers import in_a_loop
-from service.admission.capacity import Door, until_stopped
+from service.admission.cancellation import not_ready_on_cancel
+from service.admission.capacity import Capacity
 from service.app import create_app
 from service.cli.serve import _listen
-from service.errors import NotReady
+from service.errors import NotReady, Overloaded
 from service.routes.lift import PIECE_FRAMES, _dump_in_pieces
 from service.settings import read_settings
 from service.wire import npz
@@ -45,37 +45,70 @@ def test_keypoints_of_a_video_lift_to_its_poses(server: httpx.Client, readout: s
     assert lifted["poses"] == person["poses"]
 
 
-def test_small_answers_are_not_held_back() -> None:
-    """asyncio leaves Nagle's algorithm on where a socket does not name its protocol, and an answer
-    of a live stream then waits for the client's delayed ACK."""
+def test_accepted_connections_send_small_messages_at_once() -> None:
+    """asyncio leaves Nagle's algorithm on if a socket does not name its protocol; a live message
+    then waits for the client's delayed ACK."""
     with _listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
         accepted, _ = listening.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-@pytest.mark.parametrize(
-    "around", [Door("lifts", places=1, retry_after_s=2).enter, until_stopped], ids=["door", "alone"]
-)
-def test_who_is_cut_off_when_the_server_stops_is_told(
-    around: Callable[[], AbstractContextManager[None]],
-) -> None:
-    async def request() -> None:
-        with around():
+@in_a_loop
+async def test_capacity_rejects_beyond_its_limit_unless_bypassed() -> None:
+    capacity = Capacity("lifts", limit=1, retry_after_s=2)
+    with capacity.enter():
+        with pytest.raises(Overloaded, match="1 lifts are under way") as caught, capacity.enter():
+            pass
+        assert caught.value.retry_after_s == 2
+        with capacity.enter(bypass_limit=True):
+            assert capacity.running == 2
+    assert capacity.running == 0
+    with capacity.enter():
+        assert capacity.running == 1
+
+
+async def run_inside(block: AbstractContextManager[None]) -> asyncio.Task[None]:
+    async def work() -> None:
+        with block:
             await asyncio.sleep(60)
 
-    @in_a_loop
-    async def check() -> None:
-        working = asyncio.create_task(request())
-        await asyncio.sleep(0)
-        working.cancel()
-        with pytest.raises(NotReady, match="the service is stopping"):
-            await working
-
-    check()
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    return task
 
 
-def test_a_reply_in_pieces_is_the_reply() -> None:
+@in_a_loop
+async def test_request_cancelled_by_the_server_gets_not_ready() -> None:
+    task = await run_inside(not_ready_on_cancel())
+    task.cancel()
+    with pytest.raises(NotReady, match="the service is stopping"):
+        await task
+
+
+@in_a_loop
+async def test_stopped_capacity_ends_its_tasks_and_admits_no_more() -> None:
+    capacity = Capacity("lifts", limit=2, retry_after_s=2)
+    task = await run_inside(capacity.enter())
+    capacity.stop()
+    with pytest.raises(NotReady, match="the service is stopping"):
+        await task
+    with pytest.raises(NotReady), capacity.enter():
+        pass
+    assert capacity.running == 0
+
+
+@in_a_loop
+async def test_cancelled_task_frees_its_place_in_a_capacity() -> None:
+    capacity = Capacity("lifts", limit=1, retry_after_s=2)
+    task = await run_inside(capacity.enter())
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert capacity.running == 0
+
+
+def test_response_dumped_in_pieces_equals_the_whole() -> None:
     rng = np.random.default_rng(0)
     count = 2 * PIECE_FRAMES + 1
     poses = rng.normal(size=(count, 17, 3)).astype(np.float32)
@@ -92,7 +125,7 @@ def test_a_reply_in_pieces_is_the_reply() -> None:
     assert _dump_in_pieces(document) == dump(document)
 
 
-def test_what_unpacks_to_much_is_not_read_where_everybody_waits(
+def test_npz_is_read_outside_the_event_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readers = []

@@ -121,7 +121,7 @@ def test_who_asks_for_few_frames_a_second_adds_little(
 def test_one_stream_of_many_people_is_never_too_much(start_server: ServerStarter) -> None:
     """A live stream under way cannot come again with what was refused."""
     people = [{"id": id, "keypoints": KEYPOINTS[0]} for id in range(8)]
-    with start_server(max_liftings=2) as server, connected(server) as socket:
+    with start_server(max_lift_tasks=2) as server, connected(server) as socket:
         opened(socket)
         for number in range(3):
             send(socket, {"frame": number, "people": people})

@@ -15,7 +15,7 @@ import pytest
 from paths import ROOT
 from service.cli.serve import _banner
 from service.errors import InvalidFields
-from service.settings import read_settings
+from service.settings import DEPRECATED, read_settings
 
 
 @contextmanager
@@ -104,4 +104,26 @@ def test_env_file_is_read_after_the_environment(
 def test_unknown_setting_in_env_file_is_refused(env_file: Path) -> None:
     env_file.write_text("POSELIFT_PROT=9000\n")
     with pytest.raises(InvalidFields, match="POSELIFT_PROT: .* nearest is POSELIFT_PORT"):
+        read_settings()
+
+
+@pytest.mark.parametrize("old", DEPRECATED)
+def test_deprecated_variable_sets_the_new_setting_and_is_logged(
+    env_file: Path, caplog: pytest.LogCaptureFixture, old: str
+) -> None:
+    env_file.write_text(f"{old}=7\n")
+    new = DEPRECATED[old]
+    for _ in range(2):
+        settings = read_settings()
+        assert getattr(settings, new.removeprefix("POSELIFT_").lower()) == 7
+    assert f"{old} is deprecated and will be removed; use {new}" in caplog.messages
+    os.environ[old] = "0"
+    with pytest.raises(InvalidFields, match=new):
+        read_settings()
+
+
+@pytest.mark.parametrize("old", DEPRECATED)
+def test_deprecated_variable_beside_its_new_name_is_refused(env_file: Path, old: str) -> None:
+    env_file.write_text(f"{old}=7\n{DEPRECATED[old]}=7\n")
+    with pytest.raises(InvalidFields, match=f"{old}: is the old name of {DEPRECATED[old]}"):
         read_settings()

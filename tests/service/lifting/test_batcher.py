@@ -49,9 +49,9 @@ class Gated:
 
 @asynccontextmanager
 async def batching(
-    workers: int = 1, tokens: int = TOKENS, liftings: int = 1000
+    workers: int = 1, tokens: int = TOKENS, max_tasks: int = 1000
 ) -> AsyncIterator[Batcher]:
-    batcher = Batcher(workers=workers, tokens=tokens, liftings=liftings, telemetry=Telemetry())
+    batcher = Batcher(workers=workers, tokens=tokens, max_tasks=max_tasks, telemetry=Telemetry())
     try:
         yield batcher
     finally:
@@ -247,12 +247,12 @@ async def test_what_a_call_raises_is_that_of_all_who_shared_it() -> None:
 @in_a_loop
 async def test_more_than_the_bound_are_sent_away_for_now() -> None:
     gated = Gated()
-    async with batching(liftings=2) as batcher:
+    async with batching(max_tasks=2) as batcher:
         tasks = await started(*(batcher.submit(gated, frames(1), live=False) for _ in range(2)))
-        with pytest.raises(Overloaded, match="2 liftings") as caught:
+        with pytest.raises(Overloaded, match="2 lift tasks") as caught:
             await batcher.submit(gated, frames(1), live=True)
         assert caught.value.retry_after_s > 0
-        tasks += await started(batcher.submit(gated, frames(1), live=True, welcome=True))
+        tasks += await started(batcher.submit(gated, frames(1), live=True, bypass_limit=True))
         tasks[1].cancel()
         await asyncio.wait(tasks[1:2])
         gated.allow()
@@ -282,7 +282,7 @@ async def test_at_the_end_nobody_is_left_waiting() -> None:
 @in_a_loop
 async def test_calls_are_counted() -> None:
     telemetry = Telemetry()
-    batcher = Batcher(workers=1, tokens=TOKENS, liftings=9, telemetry=telemetry)
+    batcher = Batcher(workers=1, tokens=TOKENS, max_tasks=9, telemetry=telemetry)
     await batcher.submit(MODEL, MODEL.lifting(person(5)), live=True)
     batcher.close()
     text = telemetry.text().decode()

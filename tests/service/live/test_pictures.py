@@ -31,7 +31,7 @@ from model import (
 )
 from paths import TWO as CLIP
 from servers import ServerStarter, in_a_loop
-from service.admission.places import Places
+from service.admission.capacity import Capacity
 from service.errors import NotReady, NotUnderstood
 from service.live.jpeg import read_jpeg
 from service.live.latest_picture import MOST_SKIPPED, NewestPicture
@@ -307,7 +307,7 @@ def test_who_leaves_has_no_detector_any_more(
             service = SimpleNamespace(
                 settings=read_settings(),
                 watching=watching,
-                live_pictures=Places("live streams of pictures", 1),
+                live_pictures=Capacity("live streams of pictures", limit=1, retry_after_s=10),
             )
             stream: Any = _Conversation(SimpleNamespace(receive=silence), service)
             frames = stream._pictures(jpegs[0], camera())

@@ -310,7 +310,7 @@ def test_a_million_frames_are_too_many(server: httpx.Client) -> None:
 
 @pytest.fixture(scope="module")
 def small_server(start_server: ServerStarter) -> Iterator[httpx.Client]:
-    with start_server(max_body_mb=0.1, max_frames=5, max_lifts=1) as client:
+    with start_server(max_body_mb=0.1, max_frames=5, max_lift_requests=1) as client:
         yield client
 
 
