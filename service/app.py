@@ -13,68 +13,64 @@ from fastapi import FastAPI
 
 from model import PoseError, limit_heaps
 from service.live import stream
-from service.routes import jobs as following
-from service.routes import lift
-from service.routes import status as about
-from service.routes import video as videos
+from service.routes import jobs, lift, status, video
 from service.settings import Settings, read_settings
-from service.state import Running
+from service.state import ServiceState
 from service.telemetry import Counted
 from service.wire.bodies import Lingering
 from service.wire.handlers import add_problem_handlers
 from service.wire.openapi.routes import describe_problems
 
 COLLECT_EVERY = 100_000
-"""New containers between two runs of Python's garbage collector. A request of a thousand frames is
-20,000 lists, and at the usual 700 looking through them again and again takes longer than reading
-them."""
+"""Allocations between two runs of Python's garbage collector. A request of a thousand frames makes
+20,000 lists: with the default of 700, collecting takes longer than reading them."""
 COLLECT_S = 10.0
-"""Seconds between two looks for what lies in cycles: a connection leaves three containers in them,
-and Python by itself would look when 40,000 have come and gone."""
+"""Interval of full collections. Each connection leaves three containers in reference cycles; Python
+alone would collect them after 40,000 connections."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The service as an ASGI application. Raises InvalidInput for settings that do not fit."""
-    running = Running(read_settings() if settings is None else settings)
+    """The service as an ASGI application. Raises InvalidInput for bad settings."""
+    service = ServiceState(read_settings() if settings is None else settings)
     app = FastAPI(
         title="poselift",
         summary="Videos or 2D keypoints in, 3D human poses out.",
-        version=about.version(),
+        version=status.version(),
         lifespan=_lifespan,
         redirect_slashes=False,
     )
-    app.state.running = running
-    for door in (lift, stream, videos, following, about):
-        app.include_router(door.router)
+    app.state.service = service
+    for route in (lift, stream, video, jobs, status):
+        app.include_router(route.router)
     add_problem_handlers(app)
     describe_problems(app)
     app.add_middleware(Lingering)
-    app.add_middleware(Counted, telemetry=running.telemetry)
+    app.add_middleware(Counted, telemetry=service.telemetry)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    running: Running = app.state.running
+    service: ServiceState = app.state.service
     limit_heaps()
     gc.set_threshold(COLLECT_EVERY)
-    await asyncio.to_thread(running.open)
-    # what is loaded stays, and need not be looked through again: 0.1 s each time
+    await asyncio.to_thread(service.open)
+    # exempt the loaded models and modules from collection, which would take 0.1 s each time
     gc.collect()
     gc.freeze()
     collecting = asyncio.create_task(_collect())
-    running.jobs.start()
-    warming = asyncio.create_task(asyncio.to_thread(running.warm))
+    service.jobs.start()
+    warming = asyncio.create_task(asyncio.to_thread(service.warm))
     try:
-        with _on_stop(running.release):
+        with _on_stop(service.release):
             yield
     finally:
         collecting.cancel()
         gc.unfreeze()
         await warming
-        await running.jobs.stop()
-        await asyncio.to_thread(running.batcher.close)
-        await asyncio.to_thread(running.watching.shutdown)
+        await service.jobs.stop()
+        await asyncio.to_thread(service.batcher.close)
+        await asyncio.to_thread(service.watching.shutdown)
 
 
 async def _collect() -> None:
@@ -85,13 +81,13 @@ async def _collect() -> None:
 
 @contextmanager
 def _on_stop(release: Callable[[], None]) -> Iterator[None]:
-    """Tell those who wait or stream as soon as a signal stops the server: it ends this context only
-    when its last answer is sent, which may be theirs."""
+    """Call `release` as soon as a signal stops the server, which leaves this context only after
+    its last response. That response may be one that waits for `release`."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
-    handlers = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def stop(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(release)
@@ -99,22 +95,22 @@ def _on_stop(release: Callable[[], None]) -> Iterator[None]:
         if callable(handler):
             handler(number, frame)
 
-    for one in handlers:
-        signal.signal(one, stop)
+    for number in handlers:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        for one, handler in handlers.items():
-            signal.signal(one, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def __getattr__(name: str) -> FastAPI:
-    """`app`, built when an ASGI server asks for it; what is wrong is one line, and no start."""
+    """Build `app` on first access. Exits with a one-line message if the service cannot start."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         app = create_app()
-        app.state.running.open()
+        app.state.service.open()
     except PoseError as error:
         sys.exit(f"poselift cannot start: {error}")
     globals()["app"] = app

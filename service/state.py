@@ -1,4 +1,4 @@
-"""What one running service holds: its settings, its models, its doors, and whether it is ready."""
+"""The state of one service: settings, models, capacities, and whether it is ready."""
 
 import logging
 import time
@@ -30,8 +30,8 @@ from service.telemetry import Telemetry
 _log = logging.getLogger("poselift")
 
 
-class Running:
-    """Built at start; `open` fails where the service could not do its work."""
+class ServiceState:
+    """Built at start; `open` then checks that the service can work."""
 
     def __init__(self, settings: Settings):
         self.settings = settings
@@ -60,11 +60,11 @@ class Running:
             "live streams of pictures", limit=settings.live_pictures_at_once, retry_after_s=10
         )
         self.watching = ThreadPoolExecutor(settings.live_looks_at_once, "watching")
-        self._trouble: str | None = "the model is being loaded and warmed up"
+        self._not_ready: str | None = "the model is being loaded and warmed up"
 
     def open(self) -> None:
-        """Check the settings and the detector, load the default model and take over the jobs
-        folder; raises PoseError. Repeating is next to free."""
+        """Check the settings and the detector, load the default model and open the jobs folder.
+        Repeated calls are cheap. Raises PoseError."""
         self.settings.check()
         lifter = self.lifters.get()
         self.telemetry.loaded(lifter)
@@ -72,40 +72,40 @@ class Running:
         self.jobs.open()
 
     def warm(self) -> None:
-        """Run the model at each size of a call, so that the first requests need not wait, and time
-        one frame, when nothing disturbs it."""
+        """Run the model once at each call size, so that the first requests do not wait, and time a
+        single frame on the idle machine."""
         try:
             lifter = self.lifters.get()
             lifter.warm()
-            self.live_load.alone_s = min(_lifted_in_s(lifter) for _ in range(5))
-            self._trouble = None
-            self._say_where(lifter)
+            self.live_load.alone_s = min(_frame_time_s(lifter) for _ in range(5))
+            self._not_ready = None
+            self._log_device(lifter)
         except PoseError as error:
             _log.error("not ready: %s", error)
-            self._trouble = str(error)
+            self._not_ready = str(error)
         except Exception:
             _log.exception("not ready")
-            self._trouble = "the first run failed; the service's log says why"
+            self._not_ready = "the first run of the model failed; see the log of the service"
 
-    def _say_where(self, lifter: Lifter) -> None:
-        where = f"{', '.join(lifter.devices)} ({lifter.provider}, {lifter.info.precision})"
-        _log.info("%s %s is warm on %s", lifter.name, lifter.version, where)
+    def _log_device(self, lifter: Lifter) -> None:
+        devices = f"{', '.join(lifter.devices)} ({lifter.provider}, {lifter.info.precision})"
+        _log.info("%s %s is warm on %s", lifter.name, lifter.version, devices)
         if self.settings.device == "auto" and lifter.device == "cpu":
             _log.info("the device auto is the CPU: %s", why_no_gpu())
 
     def release(self) -> None:
-        """As soon as the service is told to stop: whoever waits or streams gets a last word."""
+        """Called when the service begins to stop: ends waiting requests and live streams."""
         self.jobs.ledger.release()
         self.live.stop()
 
     def check_ready(self) -> None:
-        """Raises NotReady until the model is warm, and a worker that can open the detector."""
-        if trouble := self._trouble or self.jobs.trouble:
-            raise NotReady(trouble)
+        """Raises NotReady until the model is warm and a worker has opened the detector."""
+        if reason := self._not_ready or self.jobs.trouble:
+            raise NotReady(reason)
 
 
-def _lifted_in_s(lifter: Lifter) -> float:
-    """How long one frame takes."""
+def _frame_time_s(lifter: Lifter) -> float:
+    """How long `lifter` takes for one frame."""
     joints = len(H36M17.joints)
     xy = np.linspace(100, 900, joints * 2, dtype=np.float32).reshape(1, joints, 2)
     frame = KeypointSequence(xy, np.ones((1, joints), np.float32), (1000, 1000), 50.0, H36M17)
@@ -114,9 +114,9 @@ def _lifted_in_s(lifter: Lifter) -> float:
     return time.monotonic() - start_s
 
 
-def _running(request: Request) -> Running:
-    running: Running = request.app.state.running
-    return running
+def _service(request: Request) -> ServiceState:
+    service: ServiceState = request.app.state.service
+    return service
 
 
-TheService = Annotated[Running, Depends(_running)]
+Service = Annotated[ServiceState, Depends(_service)]

@@ -9,7 +9,7 @@ import httpx
 import psutil
 
 import paths
-from service.wire.openapi.replies import JobReply
+from service.wire.openapi.responses import JobReply
 
 ONE = paths.ONE.read_bytes()
 TWO = paths.TWO.read_bytes()

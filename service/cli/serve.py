@@ -15,7 +15,7 @@ from service.app import create_app
 from service.errors import NotReady
 from service.live.connection import LiveConnection
 from service.settings import Settings
-from service.state import Running
+from service.state import ServiceState
 
 STOP_S = 10
 """Requests in progress at a stop signal have this long to end."""
@@ -33,22 +33,22 @@ def serve(settings: Settings) -> int:
     """Serve until a signal. Raises PoseError for a taken port and for unusable settings, models or
     devices."""
     app = create_app(settings)
-    running: Running = app.state.running
+    state: ServiceState = app.state.service
     with _listen(settings.host, settings.port) as listening:
         host, port = listening.getsockname()[:2]
-        running.open()
+        state.open()
         print(f"poselift is starting on {host} port {port}", flush=True)
         banner = _banner(host, port, settings.jobs_path)
-        _Server(_config(app, settings), running, banner).run(sockets=[listening])
+        _Server(_config(app, settings), state, banner).run(sockets=[listening])
     return 0
 
 
 class _Server(uvicorn.Server):
     """Prints `banner` when /health/ready begins to answer 200."""
 
-    def __init__(self, config: uvicorn.Config, running: Running, banner: str):
+    def __init__(self, config: uvicorn.Config, state: ServiceState, banner: str):
         super().__init__(config)
-        self._running = running
+        self._state = state
         self._banner = banner
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -62,7 +62,7 @@ class _Server(uvicorn.Server):
 
     def _is_ready(self) -> bool:
         try:
-            self._running.check_ready()
+            self._state.check_ready()
         except NotReady:
             return False
         return True

@@ -31,7 +31,7 @@ from service.live.messages import (
 from service.live.outbox import Outbox
 from service.live.session import Answer, LiveSession, PersonAnswers, PersonId, PersonLifting
 from service.live.watching import Camera, Watcher
-from service.state import Running
+from service.state import ServiceState
 from service.wire.problems import problem
 
 FAREWELL_S = 2.0
@@ -51,7 +51,7 @@ _log = logging.getLogger("poselift")
 @router.websocket("/stream")
 async def stream(socket: WebSocket) -> None:
     """Lift people frame by frame; docs/streaming.md tells the messages."""
-    service: Running = socket.app.state.running
+    service: ServiceState = socket.app.state.service
     await socket.accept()
     with suppress(WebSocketDisconnect):
         try:
@@ -87,7 +87,7 @@ async def _send(socket: WebSocket, text: str) -> None:
 class _Conversation:
     """One client's stream, from the first message to the last answer."""
 
-    def __init__(self, socket: WebSocket, service: Running):
+    def __init__(self, socket: WebSocket, service: ServiceState):
         self._socket = socket
         self._service = service
         self._settings = service.settings

@@ -15,7 +15,7 @@ from service.jobs.ledger import Entry
 from service.jobs.renditions import RETRY_AFTER_S
 from service.routes.preferences import Wait, Waiting
 from service.routes.queries import OPTIONS_ONCE, JobsAsked, ResultAsked, no_options
-from service.state import TheService
+from service.state import Service
 from service.wire.documents import dump
 from service.wire.openapi import routes as documented
 
@@ -54,7 +54,7 @@ def _chunks(head: bytes, file: BinaryIO) -> Iterator[bytes]:
             yield chunk
 
 
-async def _entry(id: str, service: TheService) -> Entry:
+async def _entry(id: str, service: Service) -> Entry:
     return service.jobs.ledger[id]
 
 
@@ -62,7 +62,7 @@ TheJob = Annotated[Entry, Depends(_entry)]
 
 
 @router.get("/jobs", dependencies=[OPTIONS_ONCE], **documented.JOBS)
-async def get_jobs(service: TheService, query: JobsAsked) -> Response:
+async def get_jobs(service: Service, query: JobsAsked) -> Response:
     """The newest jobs, the newest first."""
     jobs = service.jobs
     newest = jobs.ledger.newest_first()[: query.limit]
@@ -70,7 +70,7 @@ async def get_jobs(service: TheService, query: JobsAsked) -> Response:
 
 
 @router.get("/jobs/{id}", dependencies=[Depends(no_options)], **documented.JOB)
-async def get_job(service: TheService, entry: TheJob) -> Response:
+async def get_job(service: Service, entry: TheJob) -> Response:
     """The state and progress of a job."""
     return job_reply(service.jobs.document(entry))
 
@@ -81,7 +81,7 @@ async def get_job(service: TheService, entry: TheJob) -> Response:
     response_class=EventSourceResponse,
     **documented.EVENTS,
 )
-async def get_events(service: TheService, entry: TheJob) -> AsyncIterator[ServerSentEvent]:
+async def get_events(service: Service, entry: TheJob) -> AsyncIterator[ServerSentEvent]:
     """The job at each change, as server-sent events, until it has ended."""
     async for changed in service.jobs.ledger.changes(entry):
         yield ServerSentEvent(raw_data=dump(service.jobs.document(changed)).decode())
@@ -89,7 +89,7 @@ async def get_events(service: TheService, entry: TheJob) -> AsyncIterator[Server
 
 @router.get("/jobs/{id}/result", dependencies=[OPTIONS_ONCE], **documented.RESULT)
 async def get_result(
-    request: Request, service: TheService, entry: TheJob, query: ResultAsked, wait: Waiting
+    request: Request, service: Service, entry: TheJob, query: ResultAsked, wait: Waiting
 ) -> Response:
     """The result of a job that has succeeded, as a file; `Prefer: wait=N` waits for its end."""
     task = {"work": "write", **query.model_dump()}
@@ -98,9 +98,7 @@ async def get_result(
 
 
 @router.get("/jobs/{id}/overlay", dependencies=[Depends(no_options)], **documented.OVERLAY)
-async def get_overlay(
-    request: Request, service: TheService, entry: TheJob, wait: Waiting
-) -> Response:
+async def get_overlay(request: Request, service: Service, entry: TheJob, wait: Waiting) -> Response:
     """The video with its poses drawn, as an MP4 that browsers play."""
     path = await _made(request, service, entry, "overlay.mp4", {"work": "draw"}, wait)
     return _rendition(service, entry, path, "video/mp4", wait)
@@ -108,7 +106,7 @@ async def get_overlay(
 
 async def _made(
     request: Request,
-    service: TheService,
+    service: Service,
     entry: Entry,
     name: str,
     task: Mapping[str, Any],
@@ -127,7 +125,7 @@ async def _made(
 
 
 def _rendition(
-    service: TheService, entry: Entry, path: Path | None, media_type: str, wait: Wait
+    service: Service, entry: Entry, path: Path | None, media_type: str, wait: Wait
 ) -> Response:
     if path is not None:
         return result_file(path, media_type, wait.headers())
@@ -140,7 +138,7 @@ def _rendition(
 
 
 @router.delete("/jobs/{id}", dependencies=[Depends(no_options)], **documented.CANCEL)
-async def delete_job(service: TheService, entry: TheJob) -> Response:
+async def delete_job(service: Service, entry: TheJob) -> Response:
     """Cancel a job that has not ended, or remove one that has. Its files are deleted."""
     if await service.jobs.remove(entry):
         return job_reply(service.jobs.document(entry))

@@ -11,7 +11,7 @@ from model import lifting_keypoints
 from service.admission.cancellation import not_ready_on_cancel, run_while_connected
 from service.routes.queries import no_options
 from service.settings import Settings
-from service.state import Running, TheService
+from service.state import Service, ServiceState
 from service.wire import npz
 from service.wire.bodies import read_body
 from service.wire.documents import dump
@@ -35,7 +35,7 @@ INLINE_BYTES, INLINE_FRAMES = 40_000, 60
 
 
 @router.post("/lift", **documented.LIFT)
-async def post_lift(request: Request, service: TheService) -> Response:
+async def post_lift(request: Request, service: Service) -> Response:
     """Lift the 2D keypoints of one person to 3D, one pose for each frame."""
     settings = service.settings
     with not_ready_on_cancel(), service.lifts.enter():
@@ -53,13 +53,13 @@ async def post_lift(request: Request, service: TheService) -> Response:
 
 
 @router.get("/streams", **documented.STREAMS)
-async def get_streams(service: TheService) -> Response:
+async def get_streams(service: Service) -> Response:
     """The streams that are open."""
     return Response(dump({"streams": service.streams.documents()}), media_type="application/json")
 
 
 @router.delete("/streams/{id}", **documented.STREAM_END)
-async def delete_stream(request: Request, service: TheService, id: str) -> Response:
+async def delete_stream(request: Request, service: Service, id: str) -> Response:
     """End a stream: the poses that are still owed."""
     with not_ready_on_cancel():
         result = await service.streams.end(id)
@@ -85,7 +85,7 @@ def _read(packed: bool, body: bytes, settings: Settings) -> LiftRequest:
     return read_lift(body, settings.max_frames)
 
 
-async def _lift(asked: LiftRequest, service: Running) -> LiftResult:
+async def _lift(asked: LiftRequest, service: ServiceState) -> LiftResult:
     lifter = await service.lifters.loaded(asked.model)
     place = asked.options.space != "root"  # the root of 1000 frames takes half the time of lifting
     task = lifting_keypoints(asked.sequence, lifter, asked.options, place=place)

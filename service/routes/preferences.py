@@ -8,7 +8,7 @@ from fastapi import Depends, Header
 
 from model import InvalidInput
 from service.settings import Settings
-from service.state import TheService
+from service.state import Service
 
 MAX_KEY = 255
 
@@ -24,7 +24,7 @@ class Wait(NamedTuple):
 
 
 async def _wait(
-    service: TheService,
+    service: Service,
     prefer: Annotated[
         list[str] | None,
         Header(description="wait=N: for so many seconds at most; respond-async: not at all"),

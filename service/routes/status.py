@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Response
 
 from model import Lifter, ModelFileError
 from service.routes.queries import no_options
-from service.state import TheService
+from service.state import Service
 from service.telemetry import CONTENT_TYPE
 from service.wire.openapi import routes as documented
 
@@ -25,7 +25,7 @@ def version() -> str:
 
 
 @router.get("/models", **documented.MODELS)
-def get_models(service: TheService) -> dict[str, Any]:
+def get_models(service: Service) -> dict[str, Any]:
     """Every model here, what it says of itself, and which is the default."""
     models = [_describe(name, lifter) for name, lifter in service.lifters.all().items()]
     return {"default": service.settings.default_model, "models": models}
@@ -58,7 +58,7 @@ def _describe(name: str, lifter: Lifter | ModelFileError) -> dict[str, Any]:
 
 
 @router.get("/version", **documented.VERSION)
-def get_version(service: TheService) -> dict[str, Any]:
+def get_version(service: Service) -> dict[str, Any]:
     """What runs here."""
     lifter = service.lifters.get()
     return {
@@ -76,7 +76,7 @@ async def get_live() -> dict[str, str]:
 
 
 @router.get("/health/ready", **documented.READY)
-def get_ready(service: TheService) -> dict[str, Any]:
+def get_ready(service: Service) -> dict[str, Any]:
     """200 once the model is warm, and a worker that can open the detector; else 503."""
     service.check_ready()
     lifter = service.lifters.get()
@@ -91,7 +91,7 @@ def get_ready(service: TheService) -> dict[str, Any]:
 
 
 @router.get("/metrics", **documented.METRICS)
-async def get_metrics(service: TheService) -> Response:
+async def get_metrics(service: Service) -> Response:
     """Counters in Prometheus' text format."""
     service.telemetry.jobs(service.jobs.ledger.counts())
     return Response(service.telemetry.text(), media_type=CONTENT_TYPE)

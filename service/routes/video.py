@@ -11,7 +11,7 @@ from service.jobs.uploads import uploaded
 from service.routes.jobs import job_reply, named_result
 from service.routes.preferences import IdempotencyKey, Waiting
 from service.routes.queries import OPTIONS_ONCE, VideoOptionsAsked
-from service.state import TheService
+from service.state import Service
 from service.wire.openapi import routes as documented
 
 router = APIRouter()
@@ -20,7 +20,7 @@ router = APIRouter()
 @router.post("/video", dependencies=[OPTIONS_ONCE], **documented.VIDEO)
 async def post_video(
     request: Request,
-    service: TheService,
+    service: Service,
     query: VideoOptionsAsked,
     wait: Waiting,
     key: IdempotencyKey,

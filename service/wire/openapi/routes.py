@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from service.wire.lift import LiftBody
 from service.wire.npz import MEDIA_TYPE as NPZ
-from service.wire.openapi.replies import (
+from service.wire.openapi.responses import (
     JobReply,
     JobsReply,
     LiftReply,

@@ -20,7 +20,7 @@ from paths import ROOT
 from service.cli import TRAINING, main
 from service.wire.files import SUFFIXES
 from service.wire.openapi.examples import LIFT_BODY
-from service.wire.openapi.replies import LiftReply
+from service.wire.openapi.responses import LiftReply
 
 CUDA = "CUDAExecutionProvider"
 

@@ -18,7 +18,7 @@ from servers import ServerStarter, until
 from service.jobs.store import Store
 from service.routes.preferences import Wait, wait_of
 from service.settings import Settings
-from service.wire.openapi.replies import JobReply, JobsReply, VideoReply
+from service.wire.openapi.responses import JobReply, JobsReply, VideoReply
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from model import COCO17, KeypointSequence
 from servers import ServerStarter, until
-from service.wire.openapi.replies import LiftReply, StreamsReply
+from service.wire.openapi.responses import LiftReply, StreamsReply
 from synthetic import part, person
 
 Body = dict[str, Any]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from model import SKELETONS, KeypointSequence, Lifter, LiftOptions, Skeleton, skeleton_named, smooth
 from servers import ServerStarter, until, until_busy
 from service.wire.openapi.examples import LIFT_BODY
-from service.wire.openapi.replies import LiftReply
+from service.wire.openapi.responses import LiftReply
 
 PROBLEM = "application/problem+json"
 Body = dict[str, Any]

@@ -9,7 +9,7 @@ import pytest
 from model import Lifter
 from servers import ServerStarter, until
 from service.wire.openapi.examples import LIFT_BODY
-from service.wire.openapi.replies import (
+from service.wire.openapi.responses import (
     JobReply,
     LiftReply,
     Models,

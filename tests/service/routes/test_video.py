@@ -18,7 +18,7 @@ import pytest
 from model import H36M17, Lifter, VideoOptions, VideoResult, lift_video
 from paths import CLIPS
 from service.cli import main
-from service.wire.openapi.replies import VideoReply
+from service.wire.openapi.responses import VideoReply
 
 ONE = CLIPS / "one_person.mp4"
 TWO = CLIPS / "two_people.mp4"
