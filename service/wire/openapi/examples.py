@@ -1,6 +1,7 @@
-"""Requests and replies shown in /openapi.json: a frame of a man on a balance beam (from Pose2Sim's
-demo video, BSD 3-Clause, Copyright (c) David Pagnon and contributors), as the service answers it.
-The millimetres differ from model to model.
+"""Requests and responses shown in /openapi.json; a test compares them with real ones.
+
+The frame shows a man on a balance beam, from Pose2Sim's demo video (BSD 3-Clause, Copyright (c)
+David Pagnon and contributors).
 """
 
 from typing import Any
@@ -26,31 +27,49 @@ _KEYPOINTS = [
 ]
 _POSE = [
     [0.0, 0.0, 0.0],
-    [-0.079, -0.024, -0.019],
-    [-0.235, 0.356, 0.095],
-    [-0.318, 0.573, 0.408],
-    [0.08, 0.024, 0.019],
-    [0.016, 0.417, 0.055],
-    [-0.056, 0.722, 0.296],
-    [0.084, -0.193, -0.065],
-    [0.219, -0.363, -0.182],
-    [0.358, -0.495, -0.238],
-    [0.426, -0.54, -0.278],
-    [0.402, -0.327, -0.13],
-    [0.361, -0.121, 0.041],
-    [0.343, 0.137, 0.009],
-    [0.108, -0.501, -0.269],
-    [-0.1, -0.465, -0.304],
-    [-0.094, -0.457, -0.459],
+    [-0.08, -0.022, -0.017],
+    [-0.229, 0.359, 0.101],
+    [-0.304, 0.573, 0.428],
+    [0.081, 0.022, 0.017],
+    [0.019, 0.417, 0.011],
+    [-0.059, 0.735, 0.232],
+    [0.076, -0.202, -0.052],
+    [0.211, -0.374, -0.147],
+    [0.353, -0.506, -0.198],
+    [0.425, -0.547, -0.238],
+    [0.388, -0.336, -0.075],
+    [0.342, -0.13, 0.125],
+    [0.332, 0.126, 0.092],
+    [0.097, -0.51, -0.244],
+    [-0.108, -0.452, -0.363],
+    [-0.076, -0.431, -0.596],
 ]
-_CONFIDENCE = [1.0, *[0.9] * 16]
+_CONFIDENCE = [
+    1.0,
+    0.999,
+    0.871,
+    0.734,
+    0.999,
+    0.832,
+    0.6,
+    0.992,
+    0.961,
+    0.92,
+    0.805,
+    0.872,
+    0.863,
+    0.734,
+    0.947,
+    0.578,
+    0.243,
+]
 _ROOT = [-0.212, -0.404, 3.977]
 _ROOM = {
     "rotation": [[0.928, 0.373, 0.0], [0.335, -0.833, -0.44], [-0.164, 0.409, -0.898]],
     "camera_height_m": 2.294,
     "assumes": "the camera stands still, standing people are upright, the lowest feet stand",
 }
-_MODEL = {"name": "poseformer-27", "version": "0.1.0"}
+_MODEL = {"name": "poseformer-27", "version": "0.3.1"}
 
 LIFT_BODY: dict[str, Any] = {
     "keypoints": [_KEYPOINTS],
@@ -129,27 +148,32 @@ JOB_REPLY: dict[str, Any] = {
     "video": {"width": 854, "height": 480, "fps": 30.0, "frames": 75, "duration_s": 2.5},
     "model": "poseformer-27",
     "options": {
-        "detector": "mediapipe",
-        "max_people": 4,
-        "smoothing": "butterworth",
-        "space": "root",
-        "detect_every": 1,
         "readout": "centre",
         "flip": False,
         "focal_px": None,
         "height_m": None,
+        "smoothing": "butterworth",
+        "constant_limbs": False,
+        "space": "root",
+        "detector": "mediapipe",
+        "max_people": 4,
+        "min_length": 0.0,
+        "detect_every": 1,
+        "repair": True,
+        "remove_outliers": False,
     },
     "links": _JOB_LINKS,
 }
+_BAD_VALUE = "keypoints[1][5][0]: a coordinate must be between -1e6 and 1e6 px, got 1e+300"
 PROBLEM: dict[str, Any] = {
     "type": "urn:poselift:problem:invalid-value",
     "title": "Invalid value",
     "status": 422,
-    "detail": "keypoints[1][5][0]: a coordinate lies in -1e6..1e6 px, got 1e+300",
+    "detail": _BAD_VALUE,
     "errors": [
         {
             "location": ["keypoints", 1, 5, 0],
-            "detail": "keypoints[1][5][0]: a coordinate lies in -1e6..1e6 px, got 1e+300",
+            "detail": _BAD_VALUE,
         }
     ],
 }

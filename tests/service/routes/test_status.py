@@ -6,7 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
+from jobs_client import begin, ended
 from model import Lifter
+from paths import ONE
 from servers import ServerStarter, until
 from service.wire.openapi.examples import LIFT_BODY
 from service.wire.openapi.responses import (
@@ -126,24 +128,57 @@ def test_errors_are_described_as_what_they_are(openapi: dict[str, Any]) -> None:
                 assert list(response["content"]) == ["application/problem+json"]
 
 
-def test_the_example_of_lift_is_real(server: httpx.Client, openapi: dict[str, Any]) -> None:
+def test_example_of_lift_is_a_real_response(server: httpx.Client, openapi: dict[str, Any]) -> None:
     operation = openapi["paths"]["/lift"]["post"]
     request = operation["requestBody"]["content"]["application/json"]["schema"]["examples"][0]
-    shown = openapi["components"]["schemas"]["LiftReply"]["examples"][0]
-    LiftReply.model_validate(shown, strict=True)
+    example = openapi["components"]["schemas"]["LiftReply"]["examples"][0]
+    LiftReply.model_validate(example, strict=True)
     response = server.post("/lift", json=request)
     assert response.status_code == 200
-    answer = response.json()
-    assert answer["keypoints"] == shown["keypoints"]
-    assert answer["applied"] == shown["applied"]
-    assert answer.keys() == shown.keys()
+    document = response.json()
+    assert structure(document) == structure(example)
+    for name in ("model", "keypoints", "applied"):
+        assert document[name] == example[name]
 
 
-def test_the_other_examples_fit_their_schemas(openapi: dict[str, Any]) -> None:
-    schemas = openapi["components"]["schemas"]
-    VideoReply.model_validate(schemas["VideoReply"]["examples"][0], strict=True)
-    JobReply.model_validate(schemas["JobReply"]["examples"][0], strict=True)
-    Problem.model_validate(schemas["Problem"]["examples"][0], strict=True)
+def structure(value: Any) -> Any:
+    """The names of objects at every depth, without values and lists."""
+    if isinstance(value, dict):
+        return {name: structure(inner) for name, inner in value.items()}
+    return None
+
+
+def test_examples_of_video_and_job_have_the_fields_of_real_responses(
+    server: httpx.Client, openapi: dict[str, Any]
+) -> None:
+    examples = {
+        name: openapi["components"]["schemas"][name]["examples"][0]
+        for name in ("VideoReply", "JobReply")
+    }
+    VideoReply.model_validate(examples["VideoReply"], strict=True)
+    JobReply.model_validate(examples["JobReply"], strict=True)
+    path = begin(server, ONE.read_bytes())
+    begun = server.get(path).json()
+    job = ended(server, path)
+    assert structure(begun) == structure(examples["JobReply"])
+    video = server.get(f"{path}/result").json()
+    named = {name: job[name] for name in ("id", "links")}
+    assert structure(named | video) == structure(examples["VideoReply"])
+    assert structure(video["people"][0]) == structure(examples["VideoReply"]["people"][0])
+    video["applied"]["focal_px"] = examples["VideoReply"]["applied"]["focal_px"]
+    for name in ("detector", "model", "applied"):
+        assert video[name] == examples["VideoReply"][name]
+    assert job["options"] == examples["JobReply"]["options"]
+
+
+def test_example_of_a_problem_is_a_real_response(
+    server: httpx.Client, openapi: dict[str, Any]
+) -> None:
+    example = openapi["components"]["schemas"]["Problem"]["examples"][0]
+    frame = LIFT_BODY["keypoints"][0]
+    bad = [*frame[:5], [1e300, 0, 1], *frame[6:]]
+    response = server.post("/lift", json={**LIFT_BODY, "keypoints": [frame, bad]})
+    assert response.json() == example
 
 
 def test_not_ready_where_the_detector_cannot_be_opened(
