@@ -16,8 +16,8 @@ from service.live import stream
 from service.routes import jobs, lift, status, video
 from service.settings import Settings, read_settings
 from service.state import ServiceState
-from service.telemetry import Counted
-from service.wire.bodies import Lingering
+from service.telemetry import RequestMetrics
+from service.wire.bodies import DrainRejectedBodies
 from service.wire.handlers import add_problem_handlers
 from service.wire.openapi.routes import describe_problems
 
@@ -44,8 +44,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(route.router)
     add_problem_handlers(app)
     describe_problems(app)
-    app.add_middleware(Lingering)
-    app.add_middleware(Counted, telemetry=service.telemetry)
+    app.add_middleware(DrainRejectedBodies)
+    app.add_middleware(RequestMetrics, telemetry=service.telemetry)
     return app
 
 

@@ -1,25 +1,25 @@
-"""What can go wrong between the wire and the model, beside model.errors.
+"""Errors of the service, in addition to model.errors.
 
 PoseError
 ├── InvalidInput
-│   ├── InvalidFields   several values at once, each with its place
-│   ├── NotJson         a body that is not JSON, or nested absurdly
-│   ├── BadForm         a multipart body that breaks its own rules
-│   ├── NotNpz          a body that is not an npz file
-│   ├── NotMultipart    a body of another type where multipart/form-data is wanted
-│   ├── NotUnderstood   a message of a kind that a live stream does not take
-│   └── OverLimit       a video that takes more memory or time than a job may
-├── Stalled             the client stopped sending
-├── Abandoned           the client left
-├── NotFound            nothing has this name
-├── Gone                it was here, and has expired
-├── Conflict            it does not fit the state of things
-├── Overloaded          as much waits as may wait
-│   └── TooManyStreams  as many streams are open as may be
-├── StorageFull         no room on the disk
-├── NotReady            the model is not loaded and warm yet
-├── WorkerLost          a worker process ended, or stopped working
-└── Refused             a worker's refusal, as the problem document that it sent
+│   ├── InvalidFields   several bad values, each with its path
+│   ├── NotJson         the body is not JSON, or is nested too deeply
+│   ├── BadForm         the multipart body is malformed
+│   ├── NotNpz          the body is not an npz file
+│   ├── NotMultipart    the body is not multipart/form-data
+│   ├── NotUnderstood   a message of a type that the live stream does not accept
+│   └── OverLimit       the video exceeds the memory or time limit of a job
+├── Stalled             the client stopped sending or reading
+├── Abandoned           the client disconnected
+├── NotFound            no such resource
+├── Gone                the resource has expired or was removed
+├── Conflict            the request does not fit the current state
+├── Overloaded          a capacity limit is reached
+│   └── TooManyStreams  the limit of open streams is reached
+├── StorageFull         the disk is full
+├── NotReady            the service is starting or stopping
+├── WorkerLost          a worker process ended or stopped working
+└── Refused             a worker rejected the work, with a problem document
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,14 +31,14 @@ from model import InvalidInput, PoseError
 
 @dataclass(frozen=True)
 class Fault:
-    """One bad value: the path to it, and what is wrong with it."""
+    """One bad value: its path and the message."""
 
     where: tuple[str | int, ...]
     message: str
 
 
 class InvalidFields(InvalidInput):
-    """Several values that do not fit."""
+    """Several bad values."""
 
     def __init__(self, faults: Sequence[Fault]):
         super().__init__("; ".join(f"{place(f.where)}: {f.message}" for f in faults))
@@ -50,11 +50,11 @@ class NotJson(InvalidInput):
 
 
 class NotNpz(InvalidInput):
-    """The body is not an npz file, or a damaged one."""
+    """The body is not an npz file, or is damaged."""
 
 
 class BadForm(InvalidInput):
-    """The multipart body is malformed or breaks off."""
+    """The multipart body is malformed or truncated."""
 
 
 class NotMultipart(InvalidInput):
@@ -62,35 +62,35 @@ class NotMultipart(InvalidInput):
 
 
 class NotUnderstood(InvalidInput):
-    """The message is of a kind that this stream does not take: text, binary, not a JPEG."""
+    """The live stream does not accept this type of message (text, binary, not a JPEG)."""
 
 
 class OverLimit(InvalidInput):
-    """The video takes more memory or time than a job may."""
+    """The video exceeds the memory or time limit of a job."""
 
 
 class Stalled(PoseError):
-    """The client sent nothing for too long."""
+    """The client sent or read nothing for too long."""
 
 
 class Abandoned(PoseError):
-    """The client left before its answer; the work is dropped."""
+    """The client disconnected before the response; the work is cancelled."""
 
 
 class NotFound(PoseError):
-    """Nothing here has this name."""
+    """There is no such resource."""
 
 
 class Gone(PoseError):
-    """It was here, and has expired or been removed."""
+    """The resource has expired or was removed."""
 
 
 class Conflict(PoseError):
-    """What is asked does not fit the state of things."""
+    """The request does not fit the current state."""
 
 
 class Overloaded(PoseError):
-    """As much waits as may wait; `retry_after_s` is a fair time to come back."""
+    """A capacity limit is reached; `retry_after_s` is when to try again."""
 
     def __init__(self, message: str, retry_after_s: int):
         super().__init__(message)
@@ -98,25 +98,25 @@ class Overloaded(PoseError):
 
 
 class TooManyStreams(Overloaded):
-    """As many streams are open as may be."""
+    """The limit of open streams is reached."""
 
 
 class StorageFull(PoseError):
-    """There is no room on the disk."""
+    """The disk is full."""
 
     retry_after_s = 60
 
 
 class NotReady(PoseError):
-    """The service does not answer yet, or cannot."""
+    """The service is starting, stopping or cannot work."""
 
 
 class WorkerLost(PoseError):
-    """A worker process ended, or stopped working, in the middle of its work."""
+    """A worker process ended or stopped working during a job."""
 
 
 class Refused(PoseError):
-    """A worker's refusal: `document` is the problem document that it sent."""
+    """A worker rejected the work; `document` is its problem document."""
 
     def __init__(self, document: Mapping[str, Any]):
         super().__init__(str(document["detail"]))
@@ -124,21 +124,21 @@ class Refused(PoseError):
 
 
 MAX_FAULTS = 10
-"""Bad values that one error lists."""
+"""Maximum bad values listed in one error."""
 
 
-def invalid_fields(found: Sequence[Any]) -> InvalidFields:
-    """pydantic's list of errors as ours; a place in a query loses its leading "query"."""
+def invalid_fields(errors: Sequence[Any]) -> InvalidFields:
+    """pydantic's errors as InvalidFields. The path of a query option loses its leading "query"."""
     faults = []
-    for one in found[:MAX_FAULTS]:
-        where = tuple(one["loc"])
+    for error in errors[:MAX_FAULTS]:
+        where = tuple(error["loc"])
         where = where[1:] if where[:1] == ("query",) else where
-        unknown = one["type"] == "extra_forbidden"
-        faults.append(Fault(where, "unknown, not ignored" if unknown else one["msg"]))
+        unknown = error["type"] == "extra_forbidden"
+        faults.append(Fault(where, "unknown, not ignored" if unknown else error["msg"]))
     return InvalidFields(faults)
 
 
 def place(where: Sequence[str | int]) -> str:
-    """A path as people write it: keypoints[3][5]."""
+    """A path as text, as in keypoints[3][5]."""
     parts = (f"[{step}]" if isinstance(step, int) else f".{step[:80]}" for step in where)
     return "".join(parts).lstrip(".")

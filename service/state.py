@@ -46,7 +46,7 @@ class ServiceState:
             telemetry=self.telemetry,
         )
         self.live_load = LiveLoad(settings.live_load, settings.live_always, calls)
-        self.telemetry.watch_live(self.live_load.waiting)
+        self.telemetry.watch_live(self.live_load.load)
         self.streams = Streams(
             self.lifters,
             self.batcher,

@@ -1,4 +1,4 @@
-"""What the service counts, for Prometheus."""
+"""Metrics of the service, for Prometheus."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ BUCKETS_LIFTINGS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class Telemetry:
-    """One server's counters, in a registry of their own."""
+    """The metrics of one server, in their own registry."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -28,82 +28,82 @@ class Telemetry:
         )
         self.durations_s = Histogram(
             "poselift_request_duration_seconds",
-            "From the request's first line to the answer's last byte.",
+            "From the first line of the request to the last byte of the response.",
             ("method", "path"),
             buckets=BUCKETS_S,
             registry=self._registry,
         )
         self.in_flight = Gauge(
-            "poselift_requests_in_flight", "Requests under way.", registry=self._registry
+            "poselift_requests_in_flight", "Requests in progress.", registry=self._registry
         )
-        self._frames = Counter("poselift_frames_lifted", "Poses answered.", registry=self._registry)
+        self._frames = Counter("poselift_frames_lifted", "Poses returned.", registry=self._registry)
         self.live_streams = Gauge(
-            "poselift_live_streams", "Live streams under way.", registry=self._registry
+            "poselift_live_streams", "Open live streams.", registry=self._registry
         )
         self.live_dropped = Counter(
             "poselift_live_answers_dropped",
-            "Provisional answers that slow clients did not get.",
+            "Provisional poses dropped because the client reads slowly.",
             registry=self._registry,
         )
         self._live_load = Gauge(
             "poselift_live_load_ratio",
-            "What nine in ten live answers took at most, of the time between their frames.",
+            "Time to a live result / time between its frames, 90 % quantile.",
             registry=self._registry,
         )
         self._jobs = Gauge(
-            "poselift_jobs", "Jobs that are known.", ("status",), registry=self._registry
+            "poselift_jobs", "Jobs in the store.", ("status",), registry=self._registry
         )
         self._jobs_ended = Counter(
             "poselift_jobs_ended", "Jobs that ended.", ("status",), registry=self._registry
         )
         self._model = Gauge(
             "poselift_model_info",
-            "The default model, and where it runs.",
+            "The default model and its devices.",
             ("name", "version", "provider", "devices", "precision"),
             registry=self._registry,
         )
         call_tokens = Histogram(
             "poselift_call_tokens",
-            "Frames, or windows x frames, of one call of the model.",
+            "Frames, or windows x frames, of a model call.",
             ("half",),
             buckets=BUCKETS_TOKENS,
             registry=self._registry,
         )
         call_liftings = Histogram(
             "poselift_call_liftings",
-            "Liftings that shared one call of the model.",
+            "Lift tasks that shared a model call.",
             ("half",),
             buckets=BUCKETS_LIFTINGS,
             registry=self._registry,
         )
         liftings_s = Histogram(
             "poselift_lifting_seconds",
-            "From the request for poses to the poses, waiting included.",
+            "Duration of a lift task, including waiting.",
             ("live",),
             buckets=BUCKETS_S,
             registry=self._registry,
         )
         self._lifting_cpu_s = Counter(
             "poselift_lifting_cpu_seconds",
-            "CPU time of lifting alone; all else that the process takes is the service's own.",
+            "CPU time of lifting; the rest of the process is overhead of the service.",
             registry=self._registry,
         )
         self._queue = Gauge(
             "poselift_liftings_waiting",
-            "Liftings that wait for their next call of the model.",
+            "Lift tasks that wait for their next model call.",
             registry=self._registry,
         )
-        # looked up once: every live frame counts in four of them
+        # looked up once: every live frame updates four of them
         self._calls = {
             pass_: (call_tokens.labels(half), call_liftings.labels(half))
             for pass_, half in ((Encode, "spatial"), (Decode, "temporal"))
         }
         self._liftings_s = {live: liftings_s.labels(str(live).lower()) for live in (False, True)}
 
-    def model_called(self, merged: Pass, liftings: int) -> None:
+    def model_called(self, merged: Pass, tasks: int) -> None:
         call_tokens, call_liftings = self._calls[type(merged)]
         call_tokens.observe(merged.tokens)
-        call_liftings.observe(liftings)
+        call_liftings.observe(tasks)
 
     def lifting_took(self, cpu_s: float) -> None:
         self._lifting_cpu_s.inc(cpu_s)
@@ -114,15 +114,16 @@ class Telemetry:
     def watch_queue(self, length: Callable[[], int]) -> None:
         self._queue.set_function(length)
 
-    def watch_live(self, waiting: Callable[[], float]) -> None:
-        self._live_load.set_function(waiting)
+    def watch_live(self, load: Callable[[], float]) -> None:
+        self._live_load.set_function(load)
 
     def lifted(self, frames: int) -> None:
         self._frames.inc(frames)
 
     def loaded(self, lifter: Lifter) -> None:
-        where = lifter.provider, ",".join(lifter.devices)
-        self._model.labels(lifter.name, lifter.version, *where, lifter.info.precision).set(1)
+        devices = ",".join(lifter.devices)
+        labels = lifter.name, lifter.version, lifter.provider, devices, lifter.info.precision
+        self._model.labels(*labels).set(1)
 
     def jobs(self, counts: Mapping[str, int]) -> None:
         for status, count in counts.items():
@@ -135,8 +136,8 @@ class Telemetry:
         return generate_latest(self._registry)
 
 
-class Counted:
-    """Counts and times every request."""
+class RequestMetrics:
+    """Middleware that counts and times every request."""
 
     def __init__(self, app: ASGIApp, telemetry: Telemetry):
         self._app = app
@@ -161,7 +162,7 @@ class Counted:
             self._count(scope, status, time.perf_counter() - start_s)
 
     def _count(self, scope: Scope, status: int, duration_s: float) -> None:
-        # the route, not the path: what people invent must not become labels
+        # the route, not the path: clients could create any number of labels
         path = getattr(scope.get("route"), "path", "unknown")
         method = scope["method"] if path != "unknown" else "unknown"
         self._telemetry.requests.labels(method, path, status).inc()

@@ -1,4 +1,4 @@
-"""The models of the weights folder, each loaded once, when first asked for."""
+"""The models of the weights folder, each loaded once, on first use."""
 
 import asyncio
 import logging
@@ -20,8 +20,8 @@ class Lifters:
         self._lock = threading.Lock()
 
     def get(self, name: str | None = None) -> Lifter:
-        """The model of that name, or the default one; raises UnknownName, ModelFileError and
-        DeviceUnavailable. Blocks while a model is loaded."""
+        """The named or default model; blocks while it is loaded. Raises UnknownName, ModelFileError
+        and DeviceUnavailable."""
         name = self._settings.default_model if name is None else name
         if name in self._loaded:
             return self._loaded[name]
@@ -38,18 +38,18 @@ class Lifters:
             return self._loaded[name]
 
     async def loaded(self, name: str | None = None) -> Lifter:
-        """What `get` gives; the event loop goes on while a model is loaded."""
+        """`get` without blocking the event loop."""
         if (name or self._settings.default_model) in self._loaded:
             return self.get(name)
         return await asyncio.to_thread(self.get, name)
 
     def all(self) -> Mapping[str, Lifter | ModelFileError]:
-        """Every model of the folder, or why it cannot be used."""
-        found: dict[str, Lifter | ModelFileError] = {}
+        """Every model of the folder, or the error of loading it."""
+        lifters: dict[str, Lifter | ModelFileError] = {}
         for name in known_models(self._settings.weights):
             try:
-                found[name] = self.get(name)
+                lifters[name] = self.get(name)
             except ModelFileError as error:
                 _log.error("model %s: %s", name, error)
-                found[name] = error
-        return found
+                lifters[name] = error
+        return lifters

@@ -132,7 +132,7 @@ class Streams:
             frames, pushed = len(asked.sequence), stream.push(asked)
             if frames > stream.lifter.frames:  # what brings so many at once is no live caller
                 return await self._lift(id, stream, pushed, live=False)
-            with self._load.answering(id, frames, asked.sequence.fps):
+            with self._load.measure(id, frames, asked.sequence.fps):
                 return await self._lift(id, stream, pushed, live=True)
 
     async def end(self, id: str) -> LiftResult:

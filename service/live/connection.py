@@ -1,40 +1,40 @@
-"""A WebSocket of uvicorn's, for clients who send much and read slowly."""
+"""uvicorn's WebSocket protocol, adapted to clients that send much and read slowly."""
 
 import asyncio
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 STUCK_S = 10.0
-"""A client who has not read anything for so long after the end does not read the rest either."""
+"""After the end of a stream, a client that reads nothing for this long is disconnected."""
 
 SMALL_BYTES = 65536
-MOST_WAITING = 16
-"""Small messages that wait for the application before no more are read."""
+MAX_QUEUED = 16
+"""Small messages queued for the application before reading pauses."""
 
 
 class LiveConnection(WebSocketsSansIOProtocol):
-    """While the application is behind, a client's pong lies unread behind what the client has sent;
-    uvicorn would take the client for dead. And what the client does not read after the end, uvicorn
-    would keep for as long as the client likes."""
+    """Changes two behaviours of uvicorn. A client whose pong is unread behind other messages, because
+    the application is behind, is not disconnected. A client that does not read the rest after the
+    end of the stream is disconnected, and its buffer freed."""
 
-    _heard_s = 0.0
+    _received_s = 0.0
 
     def data_received(self, data: bytes) -> None:
-        self._heard_s = self.loop.time()
+        self._received_s = self.loop.time()
         super().data_received(data)
 
     def send_receive_event_to_app(self) -> None:
-        """uvicorn stops reading with every message until it is taken, which is two system calls;
-        here, only with a large one and where many wait."""
+        """Pauses reading only for large messages and a full queue. uvicorn does so for every message,
+        at the cost of two system calls."""
         if not self.close_sent and self._is_damaged_text():
             self.conn.send_close(1007)  # RFC 6455, 8.1; uvicorn would log a traceback
             self.handle_parser_exception()
             return
-        small = sum(map(len, self.frames)) <= SMALL_BYTES and self.queue.qsize() < MOST_WAITING
+        small = sum(map(len, self.frames)) <= SMALL_BYTES and self.queue.qsize() < MAX_QUEUED
         if self.read_paused or not small:
             super().send_receive_event_to_app()
             return
-        self.read_paused = True  # and so it is left as it is
+        self.read_paused = True  # uvicorn then does not pause reading
         super().send_receive_event_to_app()
         self.read_paused = False
 
@@ -48,7 +48,7 @@ class LiveConnection(WebSocketsSansIOProtocol):
         return False
 
     def keepalive_timeout(self) -> None:
-        if self.read_paused or self._heard_s > self.ping_sent_at:
+        if self.read_paused or self._received_s > self.ping_sent_at:
             self.pong_timer = None
             self.schedule_ping()
         else:

@@ -1,4 +1,4 @@
-"""Answers on their way to a client who may read slowly: bounded, and final ones are never lost."""
+"""A bounded queue of messages to a live client that may read slowly."""
 
 import asyncio
 from collections import deque
@@ -6,43 +6,45 @@ from collections.abc import Awaitable, Callable
 
 
 class Outbox:
-    """At most `size` messages. When it is full, whoever puts one waits; or, if `dropped` is given,
-    the oldest provisional one goes, as long as there is one, and `dropped` is told."""
+    """Holds at most `size` messages. `put` waits while it is full; with `on_drop`, it first drops the
+    oldest provisional message and calls `on_drop`. Final messages are never dropped."""
 
-    def __init__(self, size: int, dropped: Callable[[], None] | None = None):
+    def __init__(self, size: int, on_drop: Callable[[], None] | None = None):
         self._size = size
-        self._dropped = dropped
-        self._held: deque[tuple[str, bool]] = deque()
+        self._on_drop = on_drop
+        self._messages: deque[tuple[str, bool]] = deque()  # (text, provisional)
         self._ended = False
         self._failure: Exception | None = None
         self._changed = asyncio.Event()
 
     async def put(self, text: str, *, provisional: bool = False) -> None:
-        """Raises what sending raised."""
+        """Raises what `send` raised in `drain`."""
         if self._is_full():
-            await asyncio.sleep(0)  # a client who reads takes all before anything is dropped
-        if self._dropped and self._is_full():
-            makes_room = self._drop_oldest()
-            if makes_room or provisional:
-                self._dropped()
-            if provisional and not makes_room:
+            await asyncio.sleep(
+                0
+            )  # lets a client that reads empty the queue before anything is dropped
+        if self._on_drop and self._is_full():
+            dropped = self._drop_oldest()
+            if dropped or provisional:
+                self._on_drop()
+            if provisional and not dropped:
                 return
         await self._until(lambda: not self._is_full() or self._failure is not None)
         if self._failure is not None:
             raise self._failure
-        self._held.append((text, provisional))
+        self._messages.append((text, provisional))
         self._changed.set()
 
     def end(self) -> None:
-        """Nothing more will come: `drain` returns when all is sent."""
+        """No more messages will be put; `drain` returns once all are sent."""
         self._ended = True
         self._changed.set()
 
     async def drain(self, send: Callable[[str], Awaitable[None]]) -> None:
-        """Send what is put, in order, until the end; raises what `send` raises."""
+        """Send messages in order until the end. Raises what `send` raises."""
         try:
             while await self._any():
-                await send(self._held.popleft()[0])
+                await send(self._messages.popleft()[0])
                 self._changed.set()
         except Exception as error:
             self._failure = error
@@ -50,25 +52,25 @@ class Outbox:
             raise
 
     async def _any(self) -> bool:
-        await self._until(lambda: bool(self._held) or self._ended)
-        return bool(self._held)
+        await self._until(lambda: bool(self._messages) or self._ended)
+        return bool(self._messages)
 
-    async def _until(self, holds: Callable[[], bool]) -> None:
-        while not holds():
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
             self._changed.clear()
             await self._changed.wait()
 
     def _is_full(self) -> bool:
-        return len(self._held) >= self._size
+        return len(self._messages) >= self._size
 
     def forget(self) -> None:
-        """Let go of what sending raised: it holds the stream that holds this, and only the rare
-        collections of cycles would find them."""
+        """Drop the reference to the error of `send`. Its traceback refers to the stream, which refers
+        to this outbox: a cycle, which Python collects rarely."""
         self._failure = None
 
     def _drop_oldest(self) -> bool:
-        for place, (_, provisional) in enumerate(self._held):
+        for index, (_, provisional) in enumerate(self._messages):
             if provisional:
-                del self._held[place]
+                del self._messages[index]
                 return True
         return False

@@ -18,7 +18,7 @@ from model import (
     TooLarge,
 )
 from service.errors import Conflict, NotUnderstood, Stalled
-from service.live.latest_picture import Message, NewestPicture
+from service.live.latest_image import LatestImage, Message
 from service.live.messages import (
     End,
     Opening,
@@ -109,7 +109,7 @@ class _Conversation:
         outbox = Outbox(self._settings.live_queue, dropped if drops else None)
         async with sending(outbox, self._send), aclosing(self._frames(opening, lifter)) as frames:
             async for span, people in frames:
-                with self._service.live_load.answering(self, len(span), opening.fps):
+                with self._service.live_load.measure(self, len(span), opening.fps):
                     found = await self._lift(session.push(span, people), lifter)
                 await self._answer(session.answer(found), outbox)
             found = await self._lift(session.flush(), lifter)
@@ -169,7 +169,7 @@ class _Conversation:
         with self._service.live_pictures.enter():
             watcher = Watcher(camera)
             threads = self._service.watching
-            newest = NewestPicture()
+            newest = LatestImage()
             receiving = asyncio.create_task(newest.receive_all(first, self._receive))
             try:
                 while (picture := await newest.take()) is not None:

@@ -1,5 +1,4 @@
-"""What a request prefers of its reply: RFC 7240's `Prefer: wait=N` and `respond-async`, and the
-Idempotency-Key."""
+"""Request headers: RFC 7240's `Prefer: wait=N` and `respond-async`, and Idempotency-Key."""
 
 from collections.abc import Iterator
 from typing import Annotated, NamedTuple
@@ -14,7 +13,7 @@ MAX_KEY = 255
 
 
 class Wait(NamedTuple):
-    """How long to wait for a result, in s, and the Preference-Applied that says so."""
+    """How long to wait for a result, s, and the Preference-Applied of the response."""
 
     seconds: float
     applied: str | None
@@ -27,40 +26,41 @@ async def _wait(
     service: Service,
     prefer: Annotated[
         list[str] | None,
-        Header(description="wait=N: for so many seconds at most; respond-async: not at all"),
+        Header(description="wait=N: wait at most N seconds; respond-async: do not wait"),
     ] = None,
 ) -> Wait:
     return wait_of(",".join(prefer or ()), service.settings)
 
 
 def wait_of(prefer: str, settings: Settings) -> Wait:
-    """Preferences that are unknown or make no sense are passed over, as RFC 7240 wants it."""
-    asked = dict(reversed(list(_preferences(prefer))))
-    if asked.get("wait", "").isdecimal():
-        seconds = min(float(asked["wait"]), settings.video_wait_max_s)
+    """Unknown or malformed preferences are ignored, as RFC 7240 requires."""
+    preferences = dict(reversed(list(_preferences(prefer))))
+    if preferences.get("wait", "").isdecimal():
+        seconds = min(float(preferences["wait"]), settings.video_wait_max_s)
         return Wait(seconds, f"wait={seconds:g}")
-    if "respond-async" in asked:
+    if "respond-async" in preferences:
         return Wait(0, "respond-async")
     return Wait(settings.video_wait_s, None)
 
 
 def _preferences(prefer: str) -> Iterator[tuple[str, str]]:
-    """(name, value) of each; of one given twice, the first counts."""
-    for one in prefer.split(","):
-        name, _, value = one.partition(";")[0].partition("=")
+    """(name, value) of each. Of repeated preferences the first counts."""
+    for preference in prefer.split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
         yield name.strip().lower(), value.strip().strip('"')
 
 
 async def _key(
     idempotency_key: Annotated[
-        str | None, Header(description="a retried request with the same key is the same job")
+        str | None, Header(description="repeated requests with the same key return the same job")
     ] = None,
 ) -> str | None:
     if idempotency_key is None:
         return None
-    if not (0 < len(idempotency_key) <= MAX_KEY and idempotency_key.isascii()):
+    length = len(idempotency_key)
+    if not (0 < length <= MAX_KEY and idempotency_key.isascii()):
         raise InvalidInput(
-            f"an Idempotency-Key has 1 to {MAX_KEY} ASCII characters, got {len(idempotency_key)}",
+            f"Idempotency-Key must have 1 to {MAX_KEY} ASCII characters, got {length}",
             ("Idempotency-Key",),
         )
     return idempotency_key

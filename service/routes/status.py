@@ -1,4 +1,4 @@
-"""What the service says of itself: models, versions, health, metrics."""
+"""GET /models, /version, /health and /metrics."""
 
 import platform
 from importlib import metadata
@@ -26,14 +26,14 @@ def version() -> str:
 
 @router.get("/models", **documented.MODELS)
 def get_models(service: Service) -> dict[str, Any]:
-    """Every model here, what it says of itself, and which is the default."""
+    """All models with their metadata, and the default."""
     models = [_describe(name, lifter) for name, lifter in service.lifters.all().items()]
     return {"default": service.settings.default_model, "models": models}
 
 
 def _describe(name: str, lifter: Lifter | ModelFileError) -> dict[str, Any]:
     if isinstance(lifter, ModelFileError):
-        return {"name": name, "error": "the file cannot be used; the service's log says why"}
+        return {"name": name, "error": "the file cannot be used; see the log of the service"}
     info = lifter.info
     return {
         "name": name,
@@ -59,7 +59,7 @@ def _describe(name: str, lifter: Lifter | ModelFileError) -> dict[str, Any]:
 
 @router.get("/version", **documented.VERSION)
 def get_version(service: Service) -> dict[str, Any]:
-    """What runs here."""
+    """Versions of poselift, Python, ONNX Runtime and the default model."""
     lifter = service.lifters.get()
     return {
         "poselift": version(),
@@ -71,13 +71,13 @@ def get_version(service: Service) -> dict[str, Any]:
 
 @router.get("/health/live", **documented.LIVE)
 async def get_live() -> dict[str, str]:
-    """The process answers."""
+    """200 while the process responds."""
     return {"status": "live"}
 
 
 @router.get("/health/ready", **documented.READY)
 def get_ready(service: Service) -> dict[str, Any]:
-    """200 once the model is warm, and a worker that can open the detector; else 503."""
+    """200 once the model is warm and a worker has opened the detector; else 503."""
     service.check_ready()
     lifter = service.lifters.get()
     return {
@@ -92,6 +92,6 @@ def get_ready(service: Service) -> dict[str, Any]:
 
 @router.get("/metrics", **documented.METRICS)
 async def get_metrics(service: Service) -> Response:
-    """Counters in Prometheus' text format."""
+    """Metrics in Prometheus' text format."""
     service.telemetry.jobs(service.jobs.ledger.counts())
     return Response(service.telemetry.text(), media_type=CONTENT_TYPE)

@@ -1,4 +1,4 @@
-"""Request bodies: read up to a limit; and what is left of one that was answered early."""
+"""Reads request bodies up to a limit, and drains those of rejected requests."""
 
 import asyncio
 import time
@@ -13,11 +13,11 @@ from service.errors import Stalled
 from service.settings import MB
 
 DRAIN_S = 10.0
-"""How long the rest of a refused body is read, so that its sender can read the answer."""
+"""How long the rest of a rejected body is read, so that the client can read the response."""
 
 
 def check_declared(request: Request, limit: int, name: str) -> int:
-    """Content-Length in bytes, 0 where there is none; raises TooLarge where it alone says so."""
+    """Content-Length in bytes, 0 if absent. Raises TooLarge if it exceeds `limit`."""
     declared = request.headers.get("content-length", "")
     length = int(declared) if declared.isdecimal() else 0
     if length > limit:
@@ -26,15 +26,16 @@ def check_declared(request: Request, limit: int, name: str) -> int:
 
 
 async def chunks(request: Request, limit: int, name: str, stall_s: float) -> AsyncIterator[bytes]:
-    """The body as it arrives, at most `limit` bytes; raises TooLarge and Stalled."""
+    """The body as it arrives. Raises TooLarge beyond `limit` bytes, Stalled after `stall_s` without
+    data."""
     received = 0
-    arriving = request.stream()
+    stream = request.stream()
     while True:
         try:
             async with asyncio.timeout(stall_s):
-                chunk = await anext(arriving, None)
+                chunk = await anext(stream, None)
         except TimeoutError:
-            raise Stalled(f"nothing of {name} arrived for {stall_s:g} s") from None
+            raise Stalled(f"no data of {name} arrived for {stall_s:g} s") from None
         if chunk is None:
             return
         received += len(chunk)
@@ -44,20 +45,20 @@ async def chunks(request: Request, limit: int, name: str, stall_s: float) -> Asy
 
 
 async def read_body(request: Request, limit: int, stall_s: float) -> bytes:
-    """The whole body, at most `limit` bytes; raises TooLarge and Stalled."""
+    """The whole body; raises what `chunks` raises."""
     check_declared(request, limit, "the body")
     return b"".join([chunk async for chunk in chunks(request, limit, "the body", stall_s)])
 
 
 def _too_large(name: str, limit: int) -> TooLarge:
-    return TooLarge(f"{name} has at most {limit / MB:g} MB here; send less at a time")
+    return TooLarge(f"{name} must be at most {limit / MB:g} MB; send less at a time")
 
 
-class Lingering:
-    """Lets a client that still sends read an early answer.
+class DrainRejectedBodies:
+    """Middleware that delivers an early response to a client that is still sending.
 
-    A server that closes while bytes are under way resets the connection, and the answer that says
-    why is lost. So the rest is read and dropped, for a bounded time, before the connection closes.
+    Closing a connection with unread bytes resets it, and the client loses the response. So the rest
+    of the body is read and dropped, for a bounded time, before the connection closes.
     """
 
     def __init__(self, app: ASGIApp):
@@ -72,14 +73,14 @@ class Lingering:
 
 
 def _has_body(headers: Headers) -> bool:
-    """A client that waits for "100 Continue" sends nothing after a refusal."""
+    """False for a client that waits for "100 Continue": it sends no body to a rejected request."""
     if "expect" in headers:
         return False
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 class _Body:
-    """One request's two channels, and whether its body has come to its end."""
+    """The two channels of a request, and whether its body has ended."""
 
     def __init__(self, receive: Receive, send: Send):
         self._receive = receive
@@ -105,10 +106,10 @@ class _Body:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _drain(self) -> None:
-        end = time.monotonic() + DRAIN_S
+        end_s = time.monotonic() + DRAIN_S
         while not self._ended:
             try:
-                async with asyncio.timeout(end - time.monotonic()):
+                async with asyncio.timeout(end_s - time.monotonic()):
                     await self.receive()
             except TimeoutError:
                 return

@@ -1,4 +1,4 @@
-"""Every error of the app, the framework's too, as a problem document over HTTP."""
+"""Responds to every error, including the framework's, with a problem document."""
 
 import logging
 from collections.abc import Mapping
@@ -17,32 +17,31 @@ from service.errors import Abandoned, invalid_fields
 from service.wire.problems import INTERNAL, MEDIA_TYPE, STATUS, Kind, document, kind_of, problem
 
 RETRY_AFTER_S = 5
-"""When to come back to a service that is not ready, in seconds."""
+"""Retry-After of a service that is not ready, s."""
 
 _log = logging.getLogger("poselift")
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Every error of this app becomes a problem document."""
     app.add_exception_handler(PoseError, _pose_error)
     app.add_exception_handler(RequestValidationError, _bad_query)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(ClientDisconnect, _client_left)
+    app.add_exception_handler(ClientDisconnect, _client_disconnected)
     app.add_exception_handler(Exception, _internal_error)
 
 
 def problem_response(error: PoseError) -> Response:
-    found = problem(error)
+    body = problem(error)
     headers = {}
-    if found["status"] in (429, 503):
+    if body["status"] in (429, 503):
         headers["retry-after"] = str(getattr(error, "retry_after_s", RETRY_AFTER_S))
-    return _response(found, headers)
+    return _response(body, headers)
 
 
-def _response(found: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+def _response(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     return Response(
-        orjson.dumps(found),
-        status_code=found["status"],
+        orjson.dumps(body),
+        status_code=body["status"],
         headers=dict(headers or {}),
         media_type=MEDIA_TYPE,
     )
@@ -70,17 +69,17 @@ async def _http_error(request: Request, error: Exception) -> Response:
 def _http_detail(request: Request, error: HTTPException) -> str:
     path = request.url.path[:200]
     if error.status_code == 404:
-        return f"there is nothing at {path}; /docs lists what there is"
+        return f"there is no route {path}; see /docs"
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "another method")
-        return f"{path} takes {allowed}, not {request.method[:20]}"
+        return f"{path} accepts {allowed}, not {request.method[:20]}"
     return str(error.detail)
 
 
-async def _client_left(request: Request, error: Exception) -> Response:
+async def _client_disconnected(request: Request, error: Exception) -> Response:
     return Response(status_code=kind_of(Abandoned("")).status)
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:
-    """The server logs the traceback itself: starlette raises the error again after this answer."""
+    """The server logs the traceback: starlette raises the error again after this response."""
     return _response(document(STATUS[PoseError], INTERNAL))

@@ -1,4 +1,4 @@
-"""A POST /lift as arrays: its body and its reply as npz files, for large sequences."""
+"""Requests and responses of POST /lift as npz files, for large sequences."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from service.wire.lift import LiftResult, lift_document
 MEDIA_TYPE = "application/x-npz"
 MAX_MEMBERS = 32
 MAX_OPTION_VALUES = 4
-"""A name or a number is one value; image_size is two."""
+"""image_size has two values, other options one."""
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 DAMAGED = (
     zipfile.BadZipFile,
@@ -34,11 +34,11 @@ _ENTRY = b"PK\x01\x02"
 
 
 def read_npz(body: bytes, max_bytes: int) -> dict[str, Any]:
-    """The arrays of an npz file by their names: `keypoints` as it is, all others as JSON would hold
-    them. Raises NotNpz, TooLarge for what unpacks to more than `max_bytes`, and InvalidInput."""
-    # a table of a million entries would take minutes to read
+    """The arrays of an npz file by name: `keypoints` as an array, the others as JSON values. Raises
+    NotNpz, TooLarge if the file unpacks to more than `max_bytes`, and InvalidInput."""
+    # reading a directory of a million entries would take minutes
     if body.count(_ENTRY) > MAX_MEMBERS:
-        raise TooLarge(f"at most {MAX_MEMBERS} arrays")
+        raise TooLarge(f"an npz file must have at most {MAX_MEMBERS} arrays")
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             return _members(archive, max_bytes)
@@ -48,32 +48,36 @@ def read_npz(body: bytes, max_bytes: int) -> dict[str, Any]:
 
 def _members(archive: zipfile.ZipFile, max_bytes: int) -> dict[str, Any]:
     members = archive.infolist()
-    # zipfile never unpacks more than is declared
+    # zipfile never unpacks more than the declared size
     if sum(member.file_size for member in members) > max_bytes:
-        raise TooLarge(f"the arrays have at most {max_bytes / MB:g} MB here; send less at a time")
+        raise TooLarge(f"the arrays must be at most {max_bytes / MB:g} MB; send less at a time")
     if not all(member.compress_type in COMPRESSIONS for member in members):
-        raise NotNpz("the body is not an npz file of numpy: its compression is another")
-    found: dict[str, Any] = {}
+        raise NotNpz(
+            "the body is not an npz file: numpy stores or deflates, this uses another compression"
+        )
+    arrays: dict[str, Any] = {}
     for member in members:
         name = member.filename.removesuffix(".npy")
         array = _array(name, archive.read(member))
-        found[name] = array if name == FIELD else _plain(name, array)
-    return found
+        arrays[name] = array if name == FIELD else _plain(name, array)
+    return arrays
 
 
 def _array(name: str, content: bytes) -> NDArray[Any]:
     try:
         array = np.load(io.BytesIO(content), allow_pickle=False)
-    except Exception as error:  # numpy parses headers as Python, and raises what that may
-        raise InvalidInput(f"{name[:80]} is not an array of numbers or text", (name,)) from error
+    except Exception as error:  # numpy parses headers as Python and may raise anything
+        raise InvalidInput(f"{name[:80]} must be an array of numbers or text", (name,)) from error
     if not isinstance(array, np.ndarray):
-        raise InvalidInput(f"{name[:80]} is not an array", (name,))
+        raise InvalidInput(f"{name[:80]} must be an array", (name,))
     return array
 
 
 def _plain(name: str, array: NDArray[Any]) -> object:
     if array.size > MAX_OPTION_VALUES:
-        raise InvalidInput(f"{name[:80]} is one value or two, got {array.shape}", (name,))
+        raise InvalidInput(
+            f"{name[:80]} must be one or two values, got the shape {array.shape}", (name,)
+        )
     return array.tolist()
 
 

@@ -1,4 +1,4 @@
-"""Errors -> RFC 9457 problem documents: the one table of error class -> status."""
+"""Errors -> RFC 9457 problem documents, with the table error class -> status."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -35,7 +35,7 @@ from service.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
-INTERNAL = "the service failed; its log says more"
+INTERNAL = "the service failed; see its log"
 
 
 class Kind(NamedTuple):
@@ -71,17 +71,17 @@ STATUS: Mapping[type[Exception], Kind] = {
 
 
 def problem(error: PoseError) -> dict[str, Any]:
-    """The problem document of an error that is the caller's or the moment's."""
+    """The problem document of an error. Details of internal errors are not disclosed."""
     if isinstance(error, Refused):
         return dict(error.document)
     kind = kind_of(error)
-    # a lost worker says what its job's owner can act on; other failures are ours alone
+    # the client can act on a lost worker
     internal = kind.status == 500 and not isinstance(error, WorkerLost)
     return document(kind, INTERNAL if internal else str(error), _faults(error))
 
 
 def kind_of(error: PoseError) -> Kind:
-    return next(STATUS[one] for one in type(error).__mro__ if one in STATUS)
+    return next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
 
 
 def _faults(error: PoseError) -> Iterable[Fault]:

@@ -1,4 +1,4 @@
-"""What a running service lets go of."""
+"""Memory that a running service frees."""
 
 import asyncio
 import gc
@@ -13,16 +13,16 @@ from service.settings import read_settings
 
 
 class Cycle:
-    """Holds itself, as many a failed connection's pieces hold each other."""
+    """A reference cycle, as failed connections leave them."""
 
     def __init__(self) -> None:
         self.itself = self
 
 
-def test_what_lies_in_cycles_is_let_go_of_in_time(
+def test_running_service_collects_reference_cycles(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Python counts new containers, and so few are made that it would not look for hours."""
+    """Python counts allocations, which are too few to start a collection for hours."""
     monkeypatch.setattr(service_app, "COLLECT_S", 0.1)
     thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
 

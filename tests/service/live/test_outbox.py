@@ -1,4 +1,4 @@
-"""Answers that wait for their client: what is dropped, what waits, how it ends."""
+"""The outbox of a live stream: what it drops, when it waits, how it ends."""
 
 import asyncio
 import gc
@@ -13,7 +13,7 @@ from service.live.stream import sending
 
 
 class Client:
-    """Reads only while it is let."""
+    """Reads nothing until `reads` is set."""
 
     def __init__(self) -> None:
         self.read: list[str] = []
@@ -35,7 +35,7 @@ async def in_time(work: Awaitable[None]) -> None:
         await work
 
 
-def test_the_oldest_provisional_answers_are_dropped() -> None:
+def test_full_outbox_drops_the_oldest_provisional_messages() -> None:
     async def check() -> None:
         dropped: list[None] = []
         outbox, client = Outbox(4, lambda: dropped.append(None)), Client()
@@ -47,14 +47,14 @@ def test_the_oldest_provisional_answers_are_dropped() -> None:
         client.reads.set()
         outbox.end()
         await in_time(sending)
-        # the first was on its way already
+        # the first was already being sent
         assert client.read == ["early 0", *(f"final {number}" for number in range(4))]
         assert len(dropped) == 4
 
     asyncio.run(check())
 
 
-def test_final_answers_wait_for_room() -> None:
+def test_put_of_a_final_message_waits_while_full() -> None:
     async def check() -> None:
         outbox, client = Outbox(2, lambda: None), Client()
         sending = asyncio.create_task(outbox.drain(client.send))
@@ -71,7 +71,7 @@ def test_final_answers_wait_for_room() -> None:
     asyncio.run(check())
 
 
-def test_nothing_is_dropped_that_need_not_be() -> None:
+def test_outbox_without_drops_waits_while_full() -> None:
     async def check() -> None:
         outbox, client = Outbox(1), Client()
         sending = asyncio.create_task(outbox.drain(client.send))
@@ -88,7 +88,7 @@ def test_nothing_is_dropped_that_need_not_be() -> None:
     asyncio.run(check())
 
 
-def test_a_client_who_reads_loses_nothing_of_a_burst() -> None:
+def test_burst_to_a_reading_client_drops_nothing() -> None:
     async def check() -> None:
         dropped: list[None] = []
         outbox, client = Outbox(4, lambda: dropped.append(None)), Client()
@@ -104,7 +104,7 @@ def test_a_client_who_reads_loses_nothing_of_a_burst() -> None:
     asyncio.run(check())
 
 
-def test_what_sending_raises_ends_the_work() -> None:
+def test_error_of_sending_is_raised_by_drain_and_put() -> None:
     async def check() -> None:
         outbox = Outbox(1)
 
@@ -122,20 +122,20 @@ def test_what_sending_raises_ends_the_work() -> None:
 
 
 class Windows:
-    """What a stream holds, and is much."""
+    """The large state of a stream."""
 
 
-def test_a_stream_whose_client_vanished_is_let_go_at_once() -> None:
-    """Not when Python next looks for cycles, which is rare: 0.5 MB a client lay there till then."""
+def test_state_of_a_stream_is_freed_when_its_client_disconnects() -> None:
+    """Without a collection of cycles, which is rare: each client leaves 0.5 MB."""
 
-    async def vanished(text: str) -> None:
+    async def disconnected(text: str) -> None:
         raise WebSocketDisconnect(1006)
 
     async def stream() -> "weakref.ref[Windows]":
         outbox, windows = Outbox(4), Windows()
         kept = weakref.ref(windows)
         try:
-            async with sending(outbox, vanished):
+            async with sending(outbox, disconnected):
                 while windows is not None:
                     await outbox.put("an answer")
                     await asyncio.sleep(0)

@@ -34,7 +34,7 @@ from servers import ServerStarter, in_a_loop
 from service.admission.capacity import Capacity
 from service.errors import NotReady, NotUnderstood
 from service.live.jpeg import read_jpeg
-from service.live.latest_picture import MOST_SKIPPED, NewestPicture
+from service.live.latest_image import MAX_SKIPPED, LatestImage
 from service.live.stream import _Conversation
 from service.live.watching import Camera, Watcher
 from service.settings import read_settings
@@ -261,24 +261,24 @@ def test_a_frame_rate_next_to_nothing_is_taken(jpegs: list[bytes]) -> None:
 @in_a_loop
 async def test_a_client_is_not_read_without_end_while_nobody_looks() -> None:
     """Skipped pictures are answered, too, all at once after the next look."""
-    newest, read = NewestPicture(), 0
+    newest, read = LatestImage(), 0
 
     async def receive() -> bytes | str:
         nonlocal read
         await asyncio.sleep(0)
         read += 1
-        return b"picture" if read < 3 * MOST_SKIPPED else '{"end": true}'
+        return b"picture" if read < 3 * MAX_SKIPPED else '{"end": true}'
 
     receiving = asyncio.create_task(newest.receive_all(b"first", receive))
     taken = -1
     while not receiving.done():
-        for _ in range(3 * MOST_SKIPPED):
+        for _ in range(3 * MAX_SKIPPED):
             await asyncio.sleep(0)
         before, held = taken, await newest.take()
         assert held is not None
         taken = held[1]
-        assert taken - before <= MOST_SKIPPED + 1
-    assert taken == 3 * MOST_SKIPPED - 1
+        assert taken - before <= MAX_SKIPPED + 1
+    assert taken == 3 * MAX_SKIPPED - 1
     assert await newest.take() is None
 
 

@@ -8,7 +8,7 @@ from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
 from servers import in_a_loop
-from service.live.connection import MOST_WAITING, SMALL_BYTES, LiveConnection
+from service.live.connection import MAX_QUEUED, SMALL_BYTES, LiveConnection
 
 
 class Transport(asyncio.Transport):
@@ -62,12 +62,12 @@ def sent(client: ClientProtocol, size: int) -> bytes:
 @in_a_loop
 async def test_reading_pauses_at_the_limit_of_small_messages() -> None:
     connection, transport, client = await opened()
-    for count in range(1, MOST_WAITING + 1):
+    for count in range(1, MAX_QUEUED + 1):
         connection.data_received(sent(client, 1000))
         assert connection.queue.qsize() == count and transport.is_read
     connection.data_received(sent(client, 1000))
     assert not transport.is_read
-    for _ in range(MOST_WAITING + 1):
+    for _ in range(MAX_QUEUED + 1):
         assert len((await connection.receive())["text"]) == 1000
     assert transport.is_read
 

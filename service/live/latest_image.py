@@ -1,4 +1,4 @@
-"""Pictures as they arrive, for a detector that may be behind: the newest wins."""
+"""The latest image of a live stream, for a detector that may be slower than the client."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,16 +8,16 @@ from service.live.messages import is_end
 
 Message = str | bytes
 
-MOST_SKIPPED = 256
-"""Skipped pictures are answered, too, all at once after the next look."""
+MAX_SKIPPED = 256
+"""Skipped images get results too, all at once after the next detected frame."""
 
 
-class NewestPicture:
-    """Holds the one picture that nobody has looked at; one that it replaced was skipped. After so
-    many no more are received until it is taken."""
+class LatestImage:
+    """Holds the latest image; one that it replaces is skipped. After MAX_SKIPPED skipped images it
+    receives no more until the latest is taken."""
 
     def __init__(self) -> None:
-        self._held: tuple[bytes, int] | None = None
+        self._latest: tuple[bytes, int] | None = None  # (JPEG, frame)
         self._failure: Exception | None = None
         self._ended = False
         self._changed = asyncio.Event()
@@ -25,19 +25,19 @@ class NewestPicture:
         self._taken = asyncio.Event()
 
     async def receive_all(self, first: Message, receive: Callable[[], Awaitable[Message]]) -> None:
-        """Pictures, numbered from 0, until the client ends the stream."""
+        """Receive images, numbered from 0, until the client ends the stream."""
         message, frame = first, 0
         try:
             while isinstance(message, bytes):
-                self._skipped += self._held is not None
-                self._held = message, frame
+                self._skipped += self._latest is not None
+                self._latest = message, frame
                 self._changed.set()
-                while self._skipped >= MOST_SKIPPED:
+                while self._skipped >= MAX_SKIPPED:
                     self._taken.clear()
                     await self._taken.wait()
                 message, frame = await receive(), frame + 1
             if not is_end(message):
-                raise NotUnderstood("this stream takes pictures; a text message can only end it")
+                raise NotUnderstood("this stream accepts images; a text message can only end it")
         except Exception as error:
             self._failure = error
         finally:
@@ -45,13 +45,13 @@ class NewestPicture:
             self._changed.set()
 
     async def take(self) -> tuple[bytes, int] | None:
-        """The newest picture and its number; None after the last. Raises what receiving raised."""
-        while self._held is None and not self._ended:
+        """The latest image and its frame number; None after the last. Raises what `receive` raised."""
+        while self._latest is None and not self._ended:
             self._changed.clear()
             await self._changed.wait()
         if self._failure is not None:
             raise self._failure
-        held, self._held = self._held, None
+        latest, self._latest = self._latest, None
         self._skipped = 0
         self._taken.set()
-        return held
+        return latest
