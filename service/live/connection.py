@@ -13,9 +13,9 @@ MAX_QUEUED = 16
 
 
 class LiveConnection(WebSocketsSansIOProtocol):
-    """Changes two behaviours of uvicorn. A client whose pong is unread behind other messages, because
-    the application is behind, is not disconnected. A client that does not read the rest after the
-    end of the stream is disconnected, and its buffer freed."""
+    """Changes two behaviours of uvicorn. A client is not disconnected for a missing pong that is
+    unread behind other messages because the application is slow. A client that stops reading after
+    the end of the stream is disconnected, which frees its buffer."""
 
     _received_s = 0.0
 
@@ -24,8 +24,8 @@ class LiveConnection(WebSocketsSansIOProtocol):
         super().data_received(data)
 
     def send_receive_event_to_app(self) -> None:
-        """Pauses reading only for large messages and a full queue. uvicorn does so for every message,
-        at the cost of two system calls."""
+        """Pauses reading only for large messages and a full queue. uvicorn pauses for every
+        message, which takes two system calls."""
         if not self.close_sent and self._is_damaged_text():
             self.conn.send_close(1007)  # RFC 6455, 8.1; uvicorn would log a traceback
             self.handle_parser_exception()

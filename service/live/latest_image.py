@@ -45,7 +45,7 @@ class LatestImage:
             self._changed.set()
 
     async def take(self) -> tuple[bytes, int] | None:
-        """The latest image and its frame number; None after the last. Raises what `receive` raised."""
+        """The latest image and its frame; None after the last. Raises what `receive` raised."""
         while self._latest is None and not self._ended:
             self._changed.clear()
             await self._changed.wait()

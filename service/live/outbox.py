@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 
 class Outbox:
-    """Holds at most `size` messages. `put` waits while it is full; with `on_drop`, it first drops the
-    oldest provisional message and calls `on_drop`. Final messages are never dropped."""
+    """Holds at most `size` messages. `put` waits while it is full; with `on_drop`, it first drops
+    the oldest provisional message and calls `on_drop`. Final messages are never dropped."""
 
     def __init__(self, size: int, on_drop: Callable[[], None] | None = None):
         self._size = size
@@ -20,9 +20,7 @@ class Outbox:
     async def put(self, text: str, *, provisional: bool = False) -> None:
         """Raises what `send` raised in `drain`."""
         if self._is_full():
-            await asyncio.sleep(
-                0
-            )  # lets a client that reads empty the queue before anything is dropped
+            await asyncio.sleep(0)  # a client that reads empties the queue first
         if self._on_drop and self._is_full():
             dropped = self._drop_oldest()
             if dropped or provisional:
@@ -64,8 +62,8 @@ class Outbox:
         return len(self._messages) >= self._size
 
     def forget(self) -> None:
-        """Drop the reference to the error of `send`. Its traceback refers to the stream, which refers
-        to this outbox: a cycle, which Python collects rarely."""
+        """Release the error of `send`. Its traceback refers to the stream, which refers to this
+        outbox: a reference cycle, which Python collects rarely."""
         self._failure = None
 
     def _drop_oldest(self) -> bool:

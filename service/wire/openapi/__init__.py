@@ -1,1 +1,1 @@
-"""What /openapi.json says of the routes."""
+"""The OpenAPI descriptions of the routes."""

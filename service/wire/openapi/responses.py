@@ -1,4 +1,4 @@
-"""What the service answers, for /openapi.json and for tests; the routes build it from arrays."""
+"""Schemas of the responses, for /openapi.json and tests; the routes build responses from arrays."""
 
 from typing import Annotated, Any, Literal
 
@@ -18,25 +18,23 @@ Poses = Annotated[
 Joints = Annotated[list[Triple | None], Field(min_length=17, max_length=17)]
 Keypoints = Annotated[
     list[Joints],
-    Field(description="the 2D as lifted, H36M-17: [x, y, score] px, null for a joint not seen"),
+    Field(description="lifted keypoints, H36M-17: [x, y, score] px, null for a joint not seen"),
 ]
 Confidence = Annotated[
     list[Annotated[list[float], Field(min_length=17, max_length=17)]] | None,
     Field(
-        description="0..1: the estimated probability that each joint lies within "
-        "applied.confidence_within_mm of where it truly is, relative to the pelvis, with the "
-        "person's height known; null in streams, and for a model that gives none"
+        description="0..1: the estimated probability that the error of each joint is below "
+        "applied.confidence_within_mm, relative to the pelvis and with the person's height known; "
+        "null in streams and for models without confidence"
     ),
 ]
 Applied = Annotated[
-    dict[str, Any], Field(description="the options, and what was assumed where none was given")
+    dict[str, Any], Field(description="the options, and the values assumed for missing ones")
 ]
-Warnings = Annotated[
-    list[str], Field(description="what was guessed, cut short or skipped; empty where nothing was")
-]
+Warnings = Annotated[list[str], Field(description="what was assumed, truncated or skipped")]
 
 
-def _shown(example: dict[str, Any]) -> ConfigDict:
+def _with_example(example: dict[str, Any]) -> ConfigDict:
     return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
 
 
@@ -46,37 +44,42 @@ class Named(BaseModel):
 
 
 Root = Annotated[
-    list[Triple], Field(description="the pelvis in camera axes: x right, y down, z forward, m")
+    list[Triple],
+    Field(description="position of the pelvis in camera axes: x right, y down, z forward, m"),
 ]
 
 
 class Room(BaseModel):
-    """World axes: x right, y up, z towards the camera; the origin is on the floor below it."""
+    """World axes: x right, y up, z towards the camera; origin on the floor below the camera."""
 
     rotation: Annotated[
         list[Triple],
-        Field(min_length=3, max_length=3, description="rows: the world's axes in camera axes"),
+        Field(min_length=3, max_length=3, description="rows: the world axes in camera axes"),
     ]
-    camera_height_m: Annotated[float, Field(description="the camera's, above the floor")]
-    assumes: Annotated[str, Field(description="what this rests on")]
+    camera_height_m: Annotated[float, Field(description="height of the camera above the floor")]
+    assumes: Annotated[str, Field(description="the assumptions of the estimate")]
 
 
 class LiftReply(BaseModel):
     """One pose for each frame."""
 
-    model_config = _shown(examples.LIFT_REPLY)
+    model_config = _with_example(examples.LIFT_REPLY)
 
     model: Named
     skeleton: Annotated[str, Field(description="always h36m17")]
     frames: Annotated[list[int], Field(description="frame numbers, from 0")]
     poses: Poses
     keypoints: Keypoints
-    final: Annotated[list[bool], Field(description="whether each pose is the answer of record")]
+    final: Annotated[
+        list[bool], Field(description="true for final poses, false for provisional ones")
+    ]
     confidence: Confidence
     delay_frames: Annotated[
-        int | None, Field(description="of a stream: final answers come so many frames late")
+        int | None, Field(description="of a stream: delay of final poses, frames")
     ] = None
-    delay_s: Annotated[float | None, Field(description="of a stream: the same in s")] = None
+    delay_s: Annotated[float | None, Field(description="of a stream: delay of final poses, s")] = (
+        None
+    )
     root: Annotated[Root | None, Field(description="with `space` camera or world")] = None
     room: Annotated[Room | None, Field(description="with `space` world")] = None
     applied: Applied
@@ -91,8 +94,8 @@ class OpenStream(BaseModel):
     skeleton: str
     image_size: list[int]
     fps: float
-    frames: Annotated[int, Field(description="taken so far: the next first_frame")]
-    idle_s: Annotated[float, Field(description="since its last request")]
+    frames: Annotated[int, Field(description="frames received so far: the next first_frame")]
+    idle_s: Annotated[float, Field(description="time since the last request")]
 
 
 class StreamsReply(BaseModel):
@@ -100,7 +103,7 @@ class StreamsReply(BaseModel):
 
 
 class VideoFacts(BaseModel):
-    """The upright displayed picture, px; what was really read of the file."""
+    """Size of the upright image, px, and what was decoded of the file."""
 
     width: int
     height: int
@@ -110,13 +113,13 @@ class VideoFacts(BaseModel):
 
 
 class Person(BaseModel):
-    """One person, in the frames where they were seen or bridged."""
+    """One person, in the detected and bridged frames."""
 
     id: Annotated[int, Field(ge=1)]
     frames: Annotated[list[int], Field(description="frame numbers, from 0 in decoding order")]
     times_s: Annotated[list[float], Field(description="s from the first frame's timestamp")]
     bridged: Annotated[
-        list[int], Field(description="those of the frames in which they were missed, and drawn in")
+        list[int], Field(description="those of the frames without a detection, interpolated")
     ]
     keypoints: Keypoints
     poses: Poses
@@ -125,7 +128,7 @@ class Person(BaseModel):
 
 
 class JobProgress(BaseModel):
-    """How far a job is; null where it is not known."""
+    """Progress of a job; null if unknown."""
 
     stage: str
     done: int
@@ -145,31 +148,31 @@ class JobLinks(BaseModel):
 class VideoReply(BaseModel):
     """Every person in a video."""
 
-    model_config = _shown(examples.VIDEO_REPLY)
+    model_config = _with_example(examples.VIDEO_REPLY)
 
-    id: Annotated[str | None, Field(description="of the job; in the reply of POST /video")] = None
+    id: Annotated[str | None, Field(description="of the job; in responses of POST /video")] = None
     links: Annotated[JobLinks | None, Field(description="likewise")] = None
     video: VideoFacts
     detector: Named
     model: Named
     applied: Applied
     warnings: Warnings
-    room: Annotated[Room | None, Field(description="null where nobody was seen")]
+    room: Annotated[Room | None, Field(description="null without people")]
     people: list[Person]
 
 
 class JobReply(BaseModel):
     """A video job."""
 
-    model_config = _shown(examples.JOB_REPLY)
+    model_config = _with_example(examples.JOB_REPLY)
 
     id: str
     status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
     progress: JobProgress
     created_at: str
     ended_at: str | None = None
-    expires_at: Annotated[str | None, Field(description="when video and result go")] = None
-    video: Annotated[VideoFacts, Field(description="what the file declares")]
+    expires_at: Annotated[str | None, Field(description="when video and result are deleted")] = None
+    video: Annotated[VideoFacts, Field(description="from the metadata of the file")]
     model: str
     options: dict[str, Any]
     error: Annotated["Problem | None", Field(description="why it failed")] = None
@@ -183,7 +186,7 @@ class JobsReply(BaseModel):
 
 
 class ModelFacts(BaseModel):
-    """What a model file says of itself."""
+    """Metadata of a model file."""
 
     name: str
     version: str
@@ -194,17 +197,17 @@ class ModelFacts(BaseModel):
     normalisation: str
     unit: str
     readouts: list[str]
-    precision: Annotated[str, Field(description="what it computes with: float32, float16 or int8")]
-    height_m: Annotated[float | None, Field(description="the body height that poses have")]
+    precision: Annotated[str, Field(description="arithmetic: float32, float16 or int8")]
+    height_m: Annotated[float | None, Field(description="body height of the poses")]
     confidence_within_mm: Annotated[
-        float | None, Field(description="what its confidence speaks of; null: it gives none")
+        float | None, Field(description="error bound of its confidence; null: no confidence")
     ]
     fps: Annotated[list[float], Field(description="frame rates it was trained for")]
     metrics: dict[str, Any]
     licence: str
     training_commit: str
     provider: Annotated[str, Field(description="ONNX Runtime's execution provider in use")]
-    devices: Annotated[list[str], Field(description="where it runs: cpu, cuda:N or tensorrt:N")]
+    devices: Annotated[list[str], Field(description="cpu, cuda:N or tensorrt:N")]
 
 
 class UnusableModel(BaseModel):
@@ -231,8 +234,8 @@ class Live(BaseModel):
 class Ready(BaseModel):
     status: str
     provider: Annotated[str, Field(description="ONNX Runtime's execution provider in use")]
-    devices: Annotated[list[str], Field(description="where it runs: cpu, cuda:N or tensorrt:N")]
-    precision: Annotated[str, Field(description="what the model computes with")]
+    devices: Annotated[list[str], Field(description="cpu, cuda:N or tensorrt:N")]
+    precision: Annotated[str, Field(description="arithmetic of the model")]
     model: Named
     detector: str
 
@@ -245,10 +248,10 @@ class BadValue(BaseModel):
 class Problem(BaseModel):
     """An RFC 9457 problem document."""
 
-    model_config = _shown(examples.PROBLEM)
+    model_config = _with_example(examples.PROBLEM)
 
     type: str
     title: str
     status: int
     detail: str
-    errors: Annotated[list[BadValue] | None, Field(description="the values that do not fit")] = None
+    errors: Annotated[list[BadValue] | None, Field(description="the bad values")] = None

@@ -1,4 +1,4 @@
-"""What /openapi.json says of the routes beyond their signatures: bodies, replies, errors."""
+"""OpenAPI descriptions of the routes beyond their signatures: bodies, responses, errors."""
 
 from typing import Any
 
@@ -20,23 +20,23 @@ from service.wire.openapi.responses import (
 )
 from service.wire.problems import MEDIA_TYPE
 
-_MEANINGS = {
-    400: "not JSON, nested absurdly, not npz, or a malformed form",
+_DESCRIPTIONS = {
+    400: "not JSON, nested too deeply, not npz, or a malformed form",
     404: "there is no such job or stream",
-    409: "it does not fit the state of things: a result that is not there yet, an Idempotency-Key "
-    "of another video, or frames or options that a stream does not go on with",
+    409: "conflict with the current state: the result is not ready, the Idempotency-Key belongs to "
+    "another video, or the frames or options do not continue the stream",
     410: "cancelled or expired",
-    408: "the body stopped arriving",
+    408: "no data of the body arrived for too long",
     413: "too large or too long",
     415: "not a video, or not multipart/form-data",
-    500: "the service failed, or the worker at work on the video was lost",
-    422: "a value that does not fit, or a video of which no frame can be read",
-    429: "as many streams are open as may be; see Retry-After",
-    503: "not ready, or as much waits as may wait; see Retry-After",
+    500: "the service failed, or the worker process of the video was lost",
+    422: "a bad value, or a video without a readable frame",
+    429: "the limit of open streams is reached; see Retry-After",
+    503: "not ready, or a capacity limit is reached; see Retry-After",
 }
-_LATER = {
+_ACCEPTED = {
     "model": JobReply,
-    "description": "not ready within the wait; Location tells where the job is followed",
+    "description": "no result within the wait; Location is the URL of the job",
 }
 _NPZ_BODY = {
     "type": "string",
@@ -44,7 +44,7 @@ _NPZ_BODY = {
     "description": "the same fields as arrays of an npz file: keypoints (T, J, 2 or 3) of numbers, "
     "NaN for a joint not seen; image_size (2,); every other field one value",
 }
-_NPZ_REPLY = {
+_NPZ_RESPONSE = {
     "type": "string",
     "format": "binary",
     "description": "for `Accept: application/x-npz`: the same fields as arrays of an npz file; "
@@ -63,26 +63,26 @@ _FORM = {
 }
 
 
-def _refusals(*statuses: int) -> dict[int, dict[str, Any]]:
-    return {one: {"model": Problem, "description": _MEANINGS[one]} for one in statuses}
+def _errors(*statuses: int) -> dict[int, dict[str, Any]]:
+    return {s: {"model": Problem, "description": _DESCRIPTIONS[s]} for s in statuses}
 
 
-def _route(tag: str, reply: type | None, *refusals: int) -> dict[str, Any]:
-    responses = _refusals(*refusals)
-    if reply is not None:
-        responses[200] = {"model": reply}
+def _route(tag: str, response: type | None, *errors: int) -> dict[str, Any]:
+    responses = _errors(*errors)
+    if response is not None:
+        responses[200] = {"model": response}
     return {"tags": [tag], "responses": responses, "response_model": None}
 
 
-def _file(media_type: str, *refusals: int) -> dict[str, Any]:
-    route = _route("jobs", None, *refusals)
+def _file(media_type: str, *errors: int) -> dict[str, Any]:
+    route = _route("jobs", None, *errors)
     binary = {"schema": {"type": "string", "format": "binary"}}
     route["responses"][200] = {"content": {media_type: binary}, "description": "the file"}
     return route
 
 
-def _answers_later(route: dict[str, Any]) -> dict[str, Any]:
-    return {**route, "responses": {**route["responses"], 202: _LATER}}
+def _or_accepted(route: dict[str, Any]) -> dict[str, Any]:
+    return {**route, "responses": {**route["responses"], 202: _ACCEPTED}}
 
 
 def _body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -90,8 +90,8 @@ def _body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _or_npz(route: dict[str, Any]) -> dict[str, Any]:
-    """The reply may be asked for as arrays, too."""
-    route["responses"][200]["content"] = {NPZ: {"schema": _NPZ_REPLY}}
+    """The response may also be an npz file."""
+    route["responses"][200]["content"] = {NPZ: {"schema": _NPZ_RESPONSE}}
     return route
 
 
@@ -109,7 +109,7 @@ LIFT = {
 }
 STREAMS = _route("lifting", StreamsReply, 422)
 STREAM_END = _or_npz(_route("lifting", LiftReply, 404, 409, 422, 503))
-VIDEO = _answers_later(
+VIDEO = _or_accepted(
     {
         **_route("lifting", VideoReply, 400, 408, 409, 410, 413, 415, 422, 500, 503),
         "openapi_extra": _body("multipart/form-data", _FORM),
@@ -117,11 +117,11 @@ VIDEO = _answers_later(
 )
 JOBS = _route("jobs", JobsReply, 422)
 JOB = _route("jobs", JobReply, 404, 422)
-EVENTS: dict[str, Any] = {"tags": ["jobs"], "responses": _refusals(404, 422)}
-RESULT = _answers_later(_file("application/octet-stream", 404, 409, 410, 413, 415, 422, 500, 503))
-OVERLAY = _answers_later(_file("video/mp4", 404, 409, 410, 413, 415, 422, 500, 503))
+EVENTS: dict[str, Any] = {"tags": ["jobs"], "responses": _errors(404, 422)}
+RESULT = _or_accepted(_file("application/octet-stream", 404, 409, 410, 413, 415, 422, 500, 503))
+OVERLAY = _or_accepted(_file("video/mp4", 404, 409, 410, 413, 415, 422, 500, 503))
 CANCEL = _route("jobs", JobReply, 404, 422, 503)
-CANCEL["responses"][204] = {"description": "the job had ended; it and its files are gone"}
+CANCEL["responses"][204] = {"description": "the job had ended and is removed with its files"}
 MODELS = _route("about", Models, 422)
 VERSION = _route("about", Version, 422)
 LIVE = _route("about", Live, 422)
@@ -130,23 +130,23 @@ METRICS = _route("about", None, 422)
 
 
 def describe_problems(app: FastAPI) -> None:
-    """Give every error its true media type: FastAPI writes the one of the route's answer."""
-    described = app.openapi
+    """Correct the media type of errors, for which FastAPI uses that of the response."""
+    generate = app.openapi
 
     def openapi() -> dict[str, Any]:
-        known = app.openapi_schema is not None
-        schema = described()
-        if not known:
-            _rename_problems(schema)
+        cached = app.openapi_schema is not None
+        schema = generate()
+        if not cached:
+            _correct_media_types(schema)
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _rename_problems(schema: dict[str, Any]) -> None:
+def _correct_media_types(schema: dict[str, Any]) -> None:
     for path in schema["paths"].values():
         for operation in path.values():
             for status, response in operation["responses"].items():
                 if int(status) >= 400 and "content" in response:
-                    (described,) = response["content"].values()
-                    response["content"] = {MEDIA_TYPE: described}
+                    (content,) = response["content"].values()
+                    response["content"] = {MEDIA_TYPE: content}
