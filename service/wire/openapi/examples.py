@@ -150,8 +150,8 @@ JOB_REPLY: dict[str, Any] = {
     "options": {
         "readout": "centre",
         "flip": False,
-        "focal_px": None,
-        "height_m": None,
+        "focal_px": 1100.0,
+        "height_m": 1.8,
         "smoothing": "butterworth",
         "constant_limbs": False,
         "space": "root",

@@ -157,10 +157,14 @@ def test_examples_of_video_and_job_have_the_fields_of_real_responses(
     }
     VideoReply.model_validate(examples["VideoReply"], strict=True)
     JobReply.model_validate(examples["JobReply"], strict=True)
+    # FastAPI omits nulls of examples: the example of a job sets both
+    path = begin(server, ONE.read_bytes(), "focal_px=1100&height_m=1.8")
+    job = server.get(path).json()
+    server.delete(path)
+    assert structure(job) == structure(examples["JobReply"])
+    assert job["options"] == examples["JobReply"]["options"]
     path = begin(server, ONE.read_bytes())
-    begun = server.get(path).json()
     job = ended(server, path)
-    assert structure(begun) == structure(examples["JobReply"])
     video = server.get(f"{path}/result").json()
     named = {name: job[name] for name in ("id", "links")}
     assert structure(named | video) == structure(examples["VideoReply"])
@@ -168,7 +172,6 @@ def test_examples_of_video_and_job_have_the_fields_of_real_responses(
     video["applied"]["focal_px"] = examples["VideoReply"]["applied"]["focal_px"]
     for name in ("detector", "model", "applied"):
         assert video[name] == examples["VideoReply"][name]
-    assert job["options"] == examples["JobReply"]["options"]
 
 
 def test_example_of_a_problem_is_a_real_response(
