@@ -36,8 +36,7 @@ folder; variables of the environment override it.
 """
 
 ENV_HEAD = """\
-# Copy this file to .env, which poselift and `docker compose` read, and uncomment the lines that you
-# change.
+# Copy this file to .env, which poselift and `docker compose` read; uncomment the lines to change.
 
 # Ports, addresses and base images of the containers.
 """
