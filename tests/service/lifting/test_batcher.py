@@ -1,4 +1,4 @@
-"""Batched equals alone; live before long, in turn, and everybody gets an answer or an error."""
+"""The batcher: batched equals alone, live tasks first, fair turns, every task ends."""
 
 import asyncio
 import re
@@ -26,21 +26,21 @@ MODEL = lifter(9)
 
 
 class Gated:
-    """A real lifter that notes its calls, and carries each out when told."""
+    """A real lifter that records its model calls and blocks each until it is allowed."""
 
     def __init__(self) -> None:
         self.calls: list[Pass] = []
         self._called = threading.Semaphore(0)
         self._allowed = threading.Semaphore(0)
 
-    def run_pass(self, wanted: Pass) -> Any:
-        self.calls.append(wanted)
+    def run_pass(self, pass_: Pass) -> Any:
+        self.calls.append(pass_)
         self._called.release()
         assert self._allowed.acquire(timeout=20)
-        return MODEL.run_pass(wanted)
+        return MODEL.run_pass(pass_)
 
     async def called(self) -> None:
-        """Until the next call has begun; from then on it waits."""
+        """Wait until the next model call has begun and blocks."""
         assert await asyncio.to_thread(self._called.acquire, timeout=20)
 
     def allow(self, calls: int = 10_000) -> None:
@@ -59,7 +59,7 @@ async def batching(
 
 
 def frames(count: int) -> Lifting[int]:
-    """A lifting of one pass for each of so many frames, and nothing else."""
+    """A lifting with `count` passes of one frame each."""
     inputs = np.zeros((1, 17, 6), np.float32)
     for _ in range(count):
         yield Encode(inputs)
@@ -67,19 +67,19 @@ def frames(count: int) -> Lifting[int]:
 
 
 def full(calls: int) -> Lifting[None]:
-    """A lifting whose every pass fills a call."""
+    """A lifting with `calls` passes that each fill a model call."""
     for _ in range(calls):
         yield Encode(np.zeros((TOKENS, 17, 6), np.float32))
 
 
 async def started(*coroutines: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:
-    """Tasks that have run up to where they wait."""
-    tasks = [asyncio.create_task(one) for one in coroutines]
+    """Tasks that have run up to their first wait."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     await asyncio.sleep(0)
     return tasks
 
 
-callers = st.tuples(
+lift_tasks = st.tuples(
     st.sampled_from([3, 9]),
     st.integers(1, 60),
     st.booleans(),
@@ -89,9 +89,11 @@ callers = st.tuples(
 
 
 @settings(max_examples=6)
-@given(st.lists(callers, min_size=1, max_size=16), st.sampled_from([1, 2, 4]), st.integers(1, 400))
-def test_batched_is_alone_and_who_leaves_disturbs_nobody(
-    asked: list[tuple[int, int, bool, LiftOptions, bool]], workers: int, tokens: int
+@given(
+    st.lists(lift_tasks, min_size=1, max_size=16), st.sampled_from([1, 2, 4]), st.integers(1, 400)
+)
+def test_batched_results_equal_single_ones_when_others_cancel(
+    cases: list[tuple[int, int, bool, LiftOptions, bool]], workers: int, tokens: int
 ) -> None:
     async def together() -> list[Any]:
         async with batching(workers, tokens) as batcher:
@@ -100,24 +102,24 @@ def test_batched_is_alone_and_who_leaves_disturbs_nobody(
                     batcher.submit(
                         lifter(f), lifter(f).lifting(person(count, count), options), live=live
                     )
-                    for f, count, live, options, _ in asked
+                    for f, count, live, options, _ in cases
                 )
             )
-            for task, (*_, leaves) in zip(tasks, asked, strict=True):
-                if leaves:
+            for task, (*_, cancels) in zip(tasks, cases, strict=True):
+                if cancels:
                     task.cancel()
             return await asyncio.gather(*tasks, return_exceptions=True)
 
-    for found, (f, count, _, options, leaves) in zip(asyncio.run(together()), asked, strict=True):
-        if leaves:
-            assert isinstance(found, asyncio.CancelledError)
+    for result, (f, count, _, options, cancels) in zip(asyncio.run(together()), cases, strict=True):
+        if cancels:
+            assert isinstance(result, asyncio.CancelledError)
         else:
             expected = lifter(f).lift(person(count, count), options).xyz
-            np.testing.assert_allclose(found.xyz, expected, atol=1e-5)
+            np.testing.assert_allclose(result.xyz, expected, atol=1e-5)
 
 
 @in_a_loop
-async def test_those_who_wait_share_a_call_up_to_its_tokens() -> None:
+async def test_waiting_tasks_share_a_call_up_to_its_tokens() -> None:
     gated = Gated()
     async with batching() as batcher:
         submits = (batcher.submit(gated, frames(1), live=True) for _ in range(1 + TOKENS + 6))
@@ -131,7 +133,7 @@ async def test_those_who_wait_share_a_call_up_to_its_tokens() -> None:
 
 
 @in_a_loop
-async def test_live_goes_before_long() -> None:
+async def test_live_task_runs_before_a_long_one() -> None:
     gated = Gated()
     async with batching() as batcher:
         (long,) = await started(batcher.submit(gated, full(5), live=False))
@@ -146,8 +148,8 @@ async def test_live_goes_before_long() -> None:
 
 
 @in_a_loop
-async def test_long_ones_take_turns() -> None:
-    """A short upload behind a long one is done after as many calls as it has, twice."""
+async def test_long_tasks_take_turns() -> None:
+    """A short task behind a long one ends after twice its number of calls."""
     gated = Gated()
     async with batching() as batcher:
         (long,) = await started(batcher.submit(gated, full(50), live=False))
@@ -161,7 +163,7 @@ async def test_long_ones_take_turns() -> None:
 
 
 @in_a_loop
-async def test_live_ones_without_end_leave_a_turn_now_and_then() -> None:
+async def test_endless_live_tasks_leave_turns_to_others() -> None:
     gated = Gated()
     async with batching() as batcher:
         (first,) = await started(batcher.submit(gated, full(1), live=True))
@@ -176,7 +178,7 @@ async def test_live_ones_without_end_leave_a_turn_now_and_then() -> None:
         await first
 
 
-def noted(lifting: Lifting[Any], notes: list[str]) -> Lifting[Any]:
+def recording(lifting: Lifting[Any], notes: list[str]) -> Lifting[Any]:
     try:
         yield from lifting
     except GeneratorExit:
@@ -185,12 +187,12 @@ def noted(lifting: Lifting[Any], notes: list[str]) -> Lifting[Any]:
 
 
 @in_a_loop
-async def test_for_a_caller_who_left_nothing_more_is_run() -> None:
+async def test_cancelled_task_runs_no_further_pass() -> None:
     gated, notes = Gated(), []
     async with batching() as batcher:
-        (runs,) = await started(batcher.submit(gated, noted(full(9), notes), live=True))
+        (runs,) = await started(batcher.submit(gated, recording(full(9), notes), live=True))
         await gated.called()
-        (waits,) = await started(batcher.submit(gated, noted(full(9), notes), live=True))
+        (waits,) = await started(batcher.submit(gated, recording(full(9), notes), live=True))
         for task in (runs, waits):
             task.cancel()
         await asyncio.wait([runs, waits])
@@ -207,7 +209,7 @@ def failing(error: Exception) -> Lifting[None]:
 
 
 @in_a_loop
-async def test_what_a_lifting_raises_is_its_callers_alone() -> None:
+async def test_error_of_a_lifting_reaches_only_its_submitter() -> None:
     gated = Gated()
     async with batching() as batcher:
         (first,) = await started(batcher.submit(gated, full(1), live=True))
@@ -224,13 +226,13 @@ async def test_what_a_lifting_raises_is_its_callers_alone() -> None:
 
 
 @in_a_loop
-async def test_what_a_call_raises_is_that_of_all_who_shared_it() -> None:
+async def test_error_of_a_model_call_reaches_all_tasks_that_shared_it() -> None:
     class Broken(Gated):
-        def run_pass(self, wanted: Pass) -> Any:
-            super().run_pass(wanted)
-            if wanted.tokens == 5:
+        def run_pass(self, pass_: Pass) -> Any:
+            super().run_pass(pass_)
+            if pass_.tokens == 5:
                 raise RuntimeError("the device is gone")
-            return MODEL.run_pass(wanted)
+            return MODEL.run_pass(pass_)
 
     broken = Broken()
     async with batching() as batcher:
@@ -238,14 +240,14 @@ async def test_what_a_call_raises_is_that_of_all_who_shared_it() -> None:
         await broken.called()
         tasks = await started(*(batcher.submit(broken, frames(2), live=True) for _ in range(5)))
         broken.allow()
-        found = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [type(one) for one in found] == [RuntimeError] * 5
+        errors = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(error) for error in errors] == [RuntimeError] * 5
         await first
         assert await batcher.submit(broken, frames(2), live=True) == 2
 
 
 @in_a_loop
-async def test_more_than_the_bound_are_sent_away_for_now() -> None:
+async def test_tasks_beyond_the_limit_are_rejected_unless_they_bypass_it() -> None:
     gated = Gated()
     async with batching(max_tasks=2) as batcher:
         tasks = await started(*(batcher.submit(gated, frames(1), live=False) for _ in range(2)))
@@ -262,7 +264,7 @@ async def test_more_than_the_bound_are_sent_away_for_now() -> None:
 
 
 @in_a_loop
-async def test_at_the_end_nobody_is_left_waiting() -> None:
+async def test_close_ends_every_task() -> None:
     gated = Gated()
     async with batching() as batcher:
         tasks = await started(*(batcher.submit(gated, full(9), live=True) for _ in range(3)))
@@ -270,17 +272,17 @@ async def test_at_the_end_nobody_is_left_waiting() -> None:
         closing = asyncio.create_task(asyncio.to_thread(batcher.close))
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         gated.allow()
-        found = await asyncio.gather(*tasks, return_exceptions=True)
+        errors = await asyncio.gather(*tasks, return_exceptions=True)
         await closing
         with pytest.raises(NotReady):
             await batcher.submit(gated, frames(1), live=True)
-    assert [type(one) for one in found] == [NotReady] * 3
+    assert [type(error) for error in errors] == [NotReady] * 3
     assert len(gated.calls) == 1
-    assert not [one for one in threading.enumerate() if one.name.startswith("batcher")]
+    assert not [t for t in threading.enumerate() if t.name.startswith("batcher")]
 
 
 @in_a_loop
-async def test_calls_are_counted() -> None:
+async def test_model_calls_are_counted() -> None:
     telemetry = Telemetry()
     batcher = Batcher(workers=1, tokens=TOKENS, max_tasks=9, telemetry=telemetry)
     await batcher.submit(MODEL, MODEL.lifting(person(5)), live=True)
@@ -298,34 +300,33 @@ async def test_calls_are_counted() -> None:
     assert 0 < float(spent) < time.process_time()
 
 
-class Places:
-    """A real lifter that notes which threads call it, and how many at once."""
+class ThreadRecorder:
+    """A real lifter that records its threads; each call waits for `together` parallel ones."""
 
     def __init__(self, together: int = 1) -> None:
         self.threads: list[str] = []
-        self._meeting = threading.Barrier(together)
+        self._barrier = threading.Barrier(together)
 
-    def run_pass(self, wanted: Pass) -> Any:
+    def run_pass(self, pass_: Pass) -> Any:
         self.threads.append(threading.current_thread().name)
-        self._meeting.wait(timeout=20)
-        return MODEL.run_pass(wanted)
+        self._barrier.wait(timeout=20)
+        return MODEL.run_pass(pass_)
 
 
 @in_a_loop
-async def test_who_comes_alone_is_served_by_one_thread() -> None:
-    """The one whose caches still know the model, however many there are: it is idle before its
-    caller is answered."""
-    places = Places()
+async def test_successive_tasks_run_in_one_thread() -> None:
+    """The thread that worked last is woken first, and is idle before its result is delivered."""
+    recorder = ThreadRecorder()
     async with batching(workers=4) as batcher:
         for _ in range(10):
-            assert await batcher.submit(places, frames(3), live=True) == 3
-    assert len(places.threads) == 30 and len(set(places.threads)) == 1
+            assert await batcher.submit(recorder, frames(3), live=True) == 3
+    assert len(recorder.threads) == 30 and len(set(recorder.threads)) == 1
 
 
 @in_a_loop
-async def test_who_comes_together_is_served_by_all_threads() -> None:
-    """Each pass waits for two more at the same time: with fewer threads none would ever end."""
-    places = Places(together=3)
+async def test_simultaneous_tasks_run_in_all_threads() -> None:
+    """Each pass waits for two parallel ones: with fewer threads none would end."""
+    recorder = ThreadRecorder(together=3)
     async with batching(workers=3) as batcher:
-        await asyncio.gather(*(batcher.submit(places, full(4), live=False) for _ in range(3)))
-    assert len(set(places.threads)) == 3
+        await asyncio.gather(*(batcher.submit(recorder, full(4), live=False) for _ in range(3)))
+    assert len(set(recorder.threads)) == 3

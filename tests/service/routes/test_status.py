@@ -1,4 +1,4 @@
-"""What the service says of itself, and that every error is a problem document."""
+"""Models, versions, health, metrics, problem documents and the OpenAPI document."""
 
 from pathlib import Path
 from typing import Any
@@ -28,16 +28,16 @@ def openapi(server: httpx.Client) -> dict[str, Any]:
     return document
 
 
-def test_models_say_what_their_files_say(server: httpx.Client, weights_file: Path) -> None:
-    reply = server.get("/models").json()
-    Models.model_validate(reply, strict=True)
+def test_models_are_described_by_their_metadata(server: httpx.Client, weights_file: Path) -> None:
+    document = server.get("/models").json()
+    Models.model_validate(document, strict=True)
     info = Lifter.load(weights_file).info
-    assert reply["default"] == info.name
-    found = next(model for model in reply["models"] if model["name"] == info.name)
-    assert found["frames"] == info.frames
-    assert found["readouts"] == list(info.readouts)
-    assert found["metrics"] == dict(info.metrics)
-    assert found["licence"] == info.licence
+    assert document["default"] == info.name
+    entry = next(model for model in document["models"] if model["name"] == info.name)
+    assert entry["frames"] == info.frames
+    assert entry["readouts"] == list(info.readouts)
+    assert entry["metrics"] == dict(info.metrics)
+    assert entry["licence"] == info.licence
 
 
 def test_version(server: httpx.Client) -> None:
@@ -70,7 +70,7 @@ def test_metrics_count_requests_and_frames(server: httpx.Client, openapi: dict[s
     assert metric(server, 'poselift_model_info{devices="cpu",name="poseformer-27"') == 1
 
 
-def test_paths_that_do_not_exist_make_no_new_metrics(server: httpx.Client) -> None:
+def test_unknown_paths_add_no_metrics(server: httpx.Client) -> None:
     for number in range(3):
         server.get(f"/invented/{number}")
     assert "invented" not in server.get("/metrics").text
@@ -90,7 +90,7 @@ def test_paths_that_do_not_exist_make_no_new_metrics(server: httpx.Client) -> No
         ("GET", "/models?verbose=1", 422),
     ],
 )
-def test_errors_of_the_framework_are_problem_documents_too(
+def test_errors_of_the_framework_are_problem_documents(
     server: httpx.Client, method: str, path: str, status: int
 ) -> None:
     response = server.request(method, path)
@@ -103,7 +103,7 @@ def test_errors_of_the_framework_are_problem_documents_too(
 
 def test_every_route_of_the_contract_is_described(openapi: dict[str, Any]) -> None:
     described = {
-        (method.upper(), path) for path, found in openapi["paths"].items() for method in found
+        (method.upper(), path) for path, methods in openapi["paths"].items() for method in methods
     }
     assert described == {
         ("POST", "/lift"),
@@ -119,7 +119,7 @@ def test_every_route_of_the_contract_is_described(openapi: dict[str, Any]) -> No
     }
 
 
-def test_errors_are_described_as_what_they_are(openapi: dict[str, Any]) -> None:
+def test_errors_are_described_with_their_media_type(openapi: dict[str, Any]) -> None:
     for path in openapi["paths"].values():
         for operation in path.values():
             errors = {s: r for s, r in operation["responses"].items() if int(s) >= 400}
@@ -184,16 +184,16 @@ def test_example_of_a_problem_is_a_real_response(
     assert response.json() == example
 
 
-def test_not_ready_where_the_detector_cannot_be_opened(
+def test_not_ready_if_the_detector_cannot_be_opened(
     start_server: ServerStarter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lifting works all the same, and the reason is there to read."""
+    """The response states the reason; lifting still works."""
     (tmp_path / "mediapipe.py").write_text("raise ImportError('no libGL')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with start_server() as client:
-        told = until(lambda: client.get("/health/ready"), 503)
-        while "warmed up" in told.text:
-            told = client.get("/health/ready")
-        assert (told.status_code, told.json()["title"]) == (503, "Not ready")
-        assert "libGL" in told.json()["detail"]
+        response = until(lambda: client.get("/health/ready"), 503)
+        while "warmed up" in response.text or "is starting" in response.text:
+            response = client.get("/health/ready")
+        assert (response.status_code, response.json()["title"]) == (503, "Not ready")
+        assert "libGL" in response.json()["detail"]
         assert client.post("/lift", json=LIFT_BODY).status_code == 200

@@ -1,4 +1,4 @@
-"""The fast reader of keypoints against a slow one that looks at every value."""
+"""The reader of keypoints against a slow reference that checks every value."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from model import H36M17, InvalidInput, KeypointSequence, Skeleton, TooLarge
 from service.wire.keypoints import read_keypoints, write_keypoints
 
 THREE = Skeleton("three", ("a", "b", "c"), (-1, 0, 1), {})
-"""A small joint set, so that few values make a frame."""
+"""A small joint set, so that a frame has few values."""
 
 Read = list[list[tuple[float, float, float]]]
 
 
 def slow_read(value: Any) -> Read | tuple[str | int, ...]:
-    """Rows of x, y, score, or the place of the first fault, by the contract's words alone."""
+    """Rows of x, y, score, or the path of the first bad value, straight from the contract."""
     if type(value) is not list or not value:
         return ("keypoints",)
     frames: Read = []
@@ -68,7 +68,7 @@ oddities = st.one_of(
 
 
 def put(value: Any, where: list[int], odd: Any) -> Any:
-    """`value` with `odd` in place of what stands at the path, as far as it leads."""
+    """`value` with the item at the path `where` replaced by `odd`."""
     if not where or type(value) is not list or not value:
         return odd
     index = where[0] % len(value)
@@ -77,7 +77,7 @@ def put(value: Any, where: list[int], odd: Any) -> Any:
 
 @settings(max_examples=150)
 @given(st.lists(frames, min_size=1, max_size=4))
-def test_valid_keypoints_are_read_as_they_stand(value: Any) -> None:
+def test_valid_keypoints_are_read_exactly(value: Any) -> None:
     value = orjson.loads(orjson.dumps(value))
     assert fast_read(value) == slow_read(value)
 
@@ -87,19 +87,21 @@ def test_valid_keypoints_are_read_as_they_stand(value: Any) -> None:
     st.lists(frames, min_size=1, max_size=4),
     st.lists(st.tuples(st.lists(st.integers(0, 3), max_size=3), oddities), max_size=3),
 )
-def test_faults_are_found_at_their_place(value: Any, changes: list[tuple[list[int], Any]]) -> None:
+def test_first_bad_value_is_named_by_its_path(
+    value: Any, changes: list[tuple[list[int], Any]]
+) -> None:
     for where, odd in changes:
         value = put(value, where, odd)
     value = orjson.loads(orjson.dumps(value))
     assert fast_read(value) == slow_read(value)
 
 
-def test_too_many_frames_are_refused() -> None:
+def test_too_many_frames_are_rejected() -> None:
     with pytest.raises(TooLarge, match="at most 100 frames a request, got 101"):
         read_keypoints([None] * 101, THREE, 100)
 
 
-def test_what_is_written_reads_back(rng: np.random.Generator) -> None:
+def test_written_keypoints_read_back(rng: np.random.Generator) -> None:
     score = rng.uniform(0, 1, (6, 17)).astype(np.float32)
     score[2], score[4, 3], score[4, 9] = 0, 0, 0
     xy = rng.uniform(-50, 2000, (6, 17, 2)).astype(np.float32)

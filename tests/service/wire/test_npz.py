@@ -1,4 +1,4 @@
-"""POST /lift as arrays: the same as JSON, and whatever is no such file refused in words."""
+"""POST /lift with npz files: equal to JSON, and bad files rejected."""
 
 import io
 import zipfile
@@ -40,7 +40,7 @@ def fields(**changes: Any) -> dict[str, Any]:
 
 
 def as_json(fields: dict[str, Any]) -> dict[str, Any]:
-    """The body that says the same in JSON."""
+    """The same body as JSON."""
     rows = [
         [None if np.isnan(row).any() else row for row in frame]
         for frame in fields["keypoints"].tolist()
@@ -49,25 +49,25 @@ def as_json(fields: dict[str, Any]) -> dict[str, Any]:
     return others | {"keypoints": rows}
 
 
-def test_arrays_say_the_same_as_json(server: httpx.Client) -> None:
-    asked = fields(flip=True, height_m=1.9, smoothing="gaussian")
-    response = server.post("/lift", content=npz(**asked), headers=HEADERS)
+def test_npz_request_and_response_equal_json(server: httpx.Client) -> None:
+    body = fields(flip=True, height_m=1.9, smoothing="gaussian")
+    response = server.post("/lift", content=npz(**body), headers=HEADERS)
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == MEDIA_TYPE
-    expected = server.post("/lift", json=as_json(asked)).json()
-    with np.load(io.BytesIO(response.content), allow_pickle=False) as reply:
-        np.testing.assert_allclose(reply["poses"], np.float32(expected["poses"]), atol=1e-5)
-        np.testing.assert_array_equal(reply["confidence"], np.float32(expected["confidence"]))
+    expected = server.post("/lift", json=as_json(body)).json()
+    with np.load(io.BytesIO(response.content), allow_pickle=False) as arrays:
+        np.testing.assert_allclose(arrays["poses"], np.float32(expected["poses"]), atol=1e-5)
+        np.testing.assert_array_equal(arrays["confidence"], np.float32(expected["confidence"]))
         for name in ("frames", "final", "warnings"):
-            assert reply[name].tolist() == expected[name]
-        assert reply["model"].tolist() == list(expected["model"].values())
+            assert arrays[name].tolist() == expected[name]
+        assert arrays["model"].tolist() == list(expected["model"].values())
         rows = [
             [[None] * 3 if row is None else row for row in frame] for frame in expected["keypoints"]
         ]
-        np.testing.assert_array_equal(reply["keypoints"], np.array(rows, np.float32))
+        np.testing.assert_array_equal(arrays["keypoints"], np.array(rows, np.float32))
 
 
-def test_each_direction_by_itself(server: httpx.Client) -> None:
+def test_npz_may_be_used_in_one_direction_only(server: httpx.Client) -> None:
     from_arrays = server.post(
         "/lift", content=npz(**fields()), headers={"content-type": MEDIA_TYPE}
     )
@@ -76,13 +76,13 @@ def test_each_direction_by_itself(server: httpx.Client) -> None:
     np.testing.assert_allclose(poses, np.float32(from_arrays.json()["poses"]), atol=1e-5)
 
 
-def test_a_stream_of_arrays(server: httpx.Client) -> None:
-    asked = fields(stream="arrays")
-    first = server.post("/lift", content=npz(**asked), headers=HEADERS)
+def test_stream_of_npz_requests(server: httpx.Client) -> None:
+    body = fields(stream="arrays")
+    first = server.post("/lift", content=npz(**body), headers=HEADERS)
     rest = server.delete("/streams/arrays", headers={"accept": MEDIA_TYPE})
-    replies = [np.load(io.BytesIO(one.content)) for one in (first, rest)]
-    assert int(replies[0]["delay_frames"]) == 13
-    assert np.concatenate([one["frames"] for one in replies]).tolist() == list(range(30))
+    parts = [np.load(io.BytesIO(part.content)) for part in (first, rest)]
+    assert int(parts[0]["delay_frames"]) == 13
+    assert np.concatenate([part["frames"] for part in parts]).tolist() == list(range(30))
 
 
 def put(place: tuple[int, ...], value: float) -> np.ndarray:
@@ -112,7 +112,7 @@ BAD_VALUES: dict[str, tuple[dict[str, Any], list[str | int]]] = {
 
 
 @pytest.mark.parametrize("name", BAD_VALUES)
-def test_a_bad_array_is_refused_at_its_place(server: httpx.Client, name: str) -> None:
+def test_bad_array_is_rejected_with_its_path(server: httpx.Client, name: str) -> None:
     changes, where = BAD_VALUES[name]
     response = server.post("/lift", content=npz(**fields(**changes)), headers=HEADERS)
     assert (response.status_code, response.headers["content-type"]) == (422, PROBLEM)
@@ -127,8 +127,8 @@ def member(content: bytes, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
 
 
 def header(shape: str) -> bytes:
-    said = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".encode()
-    return b"\x93NUMPY\x01\x00" + len(said).to_bytes(2, "little") + said
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def header(shape: str) -> bytes:
     ],
     ids=["empty", "json", "cut", "lzma", "no array", "large", "pickle", "nested", "bomb", "many"],
 )
-def test_hostile_files(body: bytes, error: type[InvalidInput]) -> None:
+def test_hostile_file_is_rejected(body: bytes, error: type[InvalidInput]) -> None:
     with pytest.raises(error):
         read_npz(body, 10_000_000)
 
@@ -164,8 +164,10 @@ def damaged(content: bytes, changes: list[tuple[int, int]], before: int) -> byte
 
 @settings(max_examples=300)
 @given(damage, st.booleans())
-def test_a_damaged_file_is_refused_in_words(changes: list[tuple[int, int]], inside: bool) -> None:
-    """Damage to the archive, and to the header of an array in it."""
+def test_damaged_file_raises_only_invalid_input(
+    changes: list[tuple[int, int]], inside: bool
+) -> None:
+    """Damage to the archive, and to the header of an array inside it."""
     if inside:
         body = member(damaged(header("(1, 17, 2)") + bytes(136), changes, before=80))
     else:
@@ -175,7 +177,7 @@ def test_a_damaged_file_is_refused_in_words(changes: list[tuple[int, int]], insi
         read_npz(body, 10_000_000)
 
 
-def test_the_limit_is_that_of_what_is_unpacked(start_server: ServerStarter) -> None:
+def test_size_limit_applies_to_the_unpacked_arrays(start_server: ServerStarter) -> None:
     with start_server(max_body_mb=0.1) as client:
         zeros = npz(**fields(keypoints=np.zeros((3000, 17, 3))))
         assert len(zeros) < 10_000
