@@ -90,7 +90,7 @@ Schema = dict[str, Any]
 def settings() -> Iterator[tuple[str, Schema]]:
     """The variable and the JSON schema of each setting, without the schema of null."""
     for name, schema in Settings.model_json_schema()["properties"].items():
-        (inner,) = [one for one in schema.get("anyOf", [{}]) if one.get("type") != "null"]
+        (inner,) = [s for s in schema.get("anyOf", [{}]) if s.get("type") != "null"]
         yield f"POSELIFT_{name.upper()}", schema | inner
 
 
@@ -117,7 +117,7 @@ def limit_of(schema: Schema) -> str:
     if "pattern" in schema:
         return f"`{schema['pattern']}`".replace("|", "\\|")
     if "enum" in schema:
-        return ", ".join(f"`{one}`" for one in schema["enum"])
+        return ", ".join(f"`{value}`" for value in schema["enum"])
     words = {"minimum": "{}", "exclusiveMinimum": "above {}", "maximum": "to {}"}
     return " ".join(text.format(shown(schema[key])) for key, text in words.items() if key in schema)
 

@@ -296,7 +296,8 @@ class Settings(BaseSettings):
         float, Field(gt=0, le=1e6, description="How long the video and result of a job are kept.")
     ] = 24
     jobs_kept_h: Annotated[
-        float, Field(ge=0, le=1e6, description="How long the record of a job is kept after that.")
+        float,
+        Field(ge=0, le=1e6, description="Time that a job stays listed after its result is gone."),
     ] = 168
     jobs_kept: Annotated[
         int,

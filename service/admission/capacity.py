@@ -10,8 +10,7 @@ from service.errors import NotReady, Overloaded
 class Capacity:
     """Admits work until `limit` pieces of it are running. Belongs to one event loop.
 
-    `name` is the plural noun of the work in messages; rejected clients are told to retry after
-    `retry_after_s`.
+    `name` is the plural noun of the work, for messages; `retry_after_s` goes to rejected clients.
     """
 
     def __init__(self, name: str, *, limit: int, retry_after_s: int):
