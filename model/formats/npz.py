@@ -40,7 +40,7 @@ def _arrays(result: VideoResult) -> dict[str, Any]:
         "bridged": _joined([np.isin(p.frames, p.bridged) for p in people], (0,)).astype(bool),
         "keypoints": _joined([p.keypoints.rows for p in people], (0, JOINTS, 3)).astype("f4"),
         "poses": _joined([p.poses.xyz for p in people], (0, JOINTS, 3)).astype("f4"),
-        "root": _joined([p.path for p in people], (0, 3)).astype("f4"),
+        "root": _joined([p.known_root for p in people], (0, 3)).astype("f4"),
         "space": people[0].poses.space if people else "root",
         **_room_arrays(result.room),
         "fps": result.video.fps,

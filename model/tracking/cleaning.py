@@ -1,26 +1,24 @@
-"""One person's detections -> the keypoints that are lifted."""
+"""One person's track -> the keypoints that are lifted: repaired and interpolated."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from model.keypoints.sequences import Float32, KeypointSequence
+from model.keypoints.sequences import Float32, Float64, Indices, KeypointSequence
 from model.keypoints.skeleton import H36M17
 from model.tracking.outliers import without_outliers
 from model.tracking.swaps import undo_swaps
-from model.tracking.tracks import Frames, Track, fill
+from model.tracking.tracks import Track, fill, split_at_gaps
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The frames of a video: image_size (w, h) px, rate, times_s (T,) of all of them, of which the
-    detector ran on every n-th."""
+    """A video's image_size (w, h) px, frame rate, and times_s (T,) of all frames, of which every
+    `every`-th is a detected frame."""
 
     image_size: tuple[int, int]
     fps: float
-    times_s: NDArray[np.float64]
+    times_s: Float64
     every: int
 
     def sequence(self, rows: Float32, every: int = 1) -> KeypointSequence:
@@ -31,33 +29,37 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """keypoints of all runs, one after the other; bridged: the frames in which the person was
-    missed; swapped: frames in which left and right were swapped back; outliers: keypoints that
-    were moved."""
+    """One person's frames (n,) and keypoints; runs: the rows of each run of consecutive frames;
+    bridged: the frames without a detection; swapped: number of frames with repaired left/right
+    swaps; outliers: number of corrected keypoints."""
 
+    frames: Indices
     keypoints: KeypointSequence
-    bridged: Frames
-    swapped: int = 0
-    outliers: int = 0
+    runs: list[Indices]
+    bridged: Indices
+    swapped: int
+    outliers: int
 
 
-def clean(
-    track: Track, runs: Sequence[Frames], timeline: Timeline, *, repair: bool, remove_outliers: bool
-) -> Cleaned:
-    """Each run for itself: swaps undone, then outliers removed, then what lies between filled."""
-    frames, found = track.sightings()
+def clean(track: Track, timeline: Timeline, *, repair: bool, remove_outliers: bool) -> Cleaned:
+    """Split a track at long gaps; in each run repair swaps, remove outliers, then interpolate."""
+    times_s, every = timeline.times_s, timeline.every
+    detected, rows = track.detections()
+    runs = split_at_gaps(detected, times_s, every)
     swapped = outliers = 0
+    parts, bridged = [], []
     for run in runs:
-        inside = slice(*np.searchsorted(frames, [run[0], run[-1] + 1]))
-        sequence = timeline.sequence(found[inside], timeline.every)
+        inside = slice(*np.searchsorted(detected, [run[0], run[-1] + 1]))
+        sequence = timeline.sequence(rows[inside], every)
         if repair:
-            sequence, exchanged = undo_swaps(sequence)
-            swapped += int(exchanged.any(axis=1).sum())
+            sequence, swaps = undo_swaps(sequence)
+            swapped += int(swaps.any(axis=1).sum())
         if remove_outliers:
             sequence, moved = without_outliers(sequence)
             outliers += int(moved.sum())
-        found[inside] = sequence.rows
-    filled = [fill(run, frames, found, timeline.times_s, timeline.every) for run in runs]
-    keypoints = timeline.sequence(np.concatenate([rows for rows, _ in filled]))
-    bridged = [run[missed] for run, (_, missed) in zip(runs, filled, strict=True)]
-    return Cleaned(keypoints, np.concatenate(bridged), swapped, outliers)
+        filled, missed = fill(run, detected[inside], sequence.rows, times_s, every)
+        parts.append(filled)
+        bridged.append(run[missed])
+    frames, keypoints = np.concatenate(runs), timeline.sequence(np.concatenate(parts))
+    run_rows = np.split(np.arange(len(frames)), np.cumsum([len(run) for run in runs])[:-1])
+    return Cleaned(frames, keypoints, run_rows, np.concatenate(bridged), swapped, outliers)

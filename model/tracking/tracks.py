@@ -1,4 +1,4 @@
-"""Where each person of a video was seen, kept small: an hour of one person takes some 30 MB."""
+"""Tracks: the detections of each person of a video, in compact arrays (30 MB per hour)."""
 
 from array import array
 from collections.abc import Sequence
@@ -8,19 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.detectors.person import Person
-from model.keypoints.sequences import MAX_COORDINATE_PX, Float32, KeypointSequence
+from model.keypoints.sequences import (
+    MAX_COORDINATE_PX,
+    Bools,
+    Float32,
+    Float64,
+    Indices,
+    KeypointSequence,
+)
 from model.keypoints.skeleton import H36M17, Skeleton
 
 MAX_BRIDGED_S = 0.5
-"""A person away for longer is lifted in two parts, before and after."""
+"""Longer gaps split a track into runs that are lifted separately."""
 _BLOCK = 256
-"""Sightings that are converted at once."""
-
-Frames = NDArray[np.int64]
+"""Detections converted at once."""
 
 
 class Track:
-    """One person's sightings, added in any order."""
+    """One person's detections, added in any order."""
 
     def __init__(self, skeleton: Skeleton):
         self._skeleton = skeleton
@@ -34,12 +39,12 @@ class Track:
         if len(self._latest) == _BLOCK:
             self._convert()
 
-    def frames(self) -> Frames:
-        """The frames (n,) of the sightings, in rising order."""
-        return np.sort(np.array(self._frames, np.int64))
+    def __len__(self) -> int:
+        """The number of detections."""
+        return len(self._frames)
 
-    def sightings(self) -> tuple[Frames, Float32]:
-        """The frames (n,) in rising order, and H36M-17 rows (n, 17, 3): x, y px and score."""
+    def detections(self) -> tuple[Indices, Float32]:
+        """The frames (n,), ascending, and H36M-17 rows (n, 17, 3): x, y px and score."""
         self._convert()
         frames = np.array(self._frames, np.int64)
         rows = np.array(self._rows, np.float32).reshape(len(frames), len(H36M17.joints), 3)
@@ -53,8 +58,8 @@ class Track:
 
 
 def detection_rows(people: Sequence[Person], skeleton: Skeleton) -> Float32:
-    """Detections, at least one -> H36M-17 rows (n, 17, 3): x, y px and score. A keypoint beyond the
-    limit of coordinates counts as not seen."""
+    """One or more detections -> H36M-17 rows (n, 17, 3): x, y px and score. Keypoints beyond the
+    limit of coordinates count as not seen."""
     xy = np.stack([person.xy for person in people])
     score = np.stack([person.score for person in people])
     score = np.where(np.abs(xy).max(axis=-1) > MAX_COORDINATE_PX, 0, score)
@@ -64,22 +69,22 @@ def detection_rows(people: Sequence[Person], skeleton: Skeleton) -> Float32:
 
 
 def between(start: Float32, end: Float32, share: NDArray[np.floating[Any]]) -> Float32:
-    """Rows (T, 17, 3) at a share (T,) of the way from `start` to `end`, each (17, 3) or
-    (T, 17, 3). A joint that is not seen at both ends is not seen between them."""
+    """Linear interpolation at the shares (T,) of the way from `start` to `end`, each (17, 3) or
+    (T, 17, 3) -> rows (T, 17, 3). Joints must be seen at both ends to be seen between them."""
     rows = start + share[:, None, None].astype(np.float32) * (end - start)
     seen = (start[..., 2] > 0) & (end[..., 2] > 0)
     return np.where(seen[..., None], rows, np.float32(0))
 
 
-def leave_out_brief(
-    tracks: dict[int, Track], min_length_s: float, look_s: float, looks: int
+def remove_brief(
+    tracks: dict[int, Track], min_length_s: float, step_s: float, detected_frames: int
 ) -> dict[int, float]:
-    """Take out who was seen for less than min_length_s, and say for how long they were: id -> s. A
-    look stands for look_s; who was seen in all looks of a video stays, however short it is."""
+    """Remove tracks shorter than min_length_s, except those with all detected frames of the video
+    -> id -> length, s, of those removed. A detection counts for step_s."""
     brief_s = {
-        id: len(track.frames()) * look_s
+        id: len(track) * step_s
         for id, track in tracks.items()
-        if len(track.frames()) * look_s < min_length_s and len(track.frames()) < looks
+        if len(track) * step_s < min_length_s and len(track) < detected_frames
     }
     for id in brief_s:
         del tracks[id]
@@ -87,31 +92,26 @@ def leave_out_brief(
 
 
 def split_at_gaps(
-    frames: Sequence[int] | Frames, times_s: NDArray[np.float64], every: int = 1
-) -> list[Frames]:
-    """Frames in which a person was seen -> runs of frames, short gaps filled, split at long ones;
-    times_s are those of all the video's frames, of which every n-th was looked at."""
-    seen = np.asarray(frames, np.int64)
-    away = np.diff(times_s[seen]) > MAX_BRIDGED_S
-    away &= np.diff(seen) > every
-    runs = np.split(seen, np.flatnonzero(away) + 1)
+    frames: Sequence[int] | Indices, times_s: Float64, every: int = 1
+) -> list[Indices]:
+    """Frames with a detection -> runs of consecutive frames, split at gaps over MAX_BRIDGED_S.
+    times_s (T,) are those of all frames, of which every n-th is a detected frame."""
+    frames = np.asarray(frames, np.int64)
+    long = np.diff(times_s[frames]) > MAX_BRIDGED_S
+    long &= np.diff(frames) > every
+    runs = np.split(frames, np.flatnonzero(long) + 1)
     return [np.arange(run[0], run[-1] + 1) for run in runs]
 
 
 def fill(
-    run: Frames, seen: Frames, rows: Float32, times_s: NDArray[np.float64], every: int = 1
-) -> tuple[Float32, NDArray[np.bool_]]:
-    """The rows (T, 17, 3) of a run of frames, from those (n, 17, 3) of the frames `seen`, and which
-    (T,) are bridged: their neighbours were looked at without finding the person.
-
-    Between two sightings joints move on a straight line in time; a joint that was not seen in both
-    is not seen between them.
-    """
-    inside = slice(*np.searchsorted(seen, [run[0], run[-1] + 1]))
-    seen, rows = seen[inside], rows[inside]
-    before = np.searchsorted(seen, run, side="right") - 1
-    after = np.minimum(before + (seen[before] < run), len(seen) - 1)
-    step_s = times_s[seen[after]] - times_s[seen[before]]
-    share = (times_s[run] - times_s[seen[before]]) / np.where(step_s > 0, step_s, 1)
-    bridged = seen[after] - seen[before] > every
+    run: Indices, detected: Indices, rows: Float32, times_s: Float64, every: int = 1
+) -> tuple[Float32, Bools]:
+    """Rows (n, 17, 3) of the frames `detected` (n,) -> rows (T, 17, 3) of all frames of the run,
+    linear in time between detections, and which (T,) are bridged: beside a detected frame without
+    the person."""
+    before = np.searchsorted(detected, run, side="right") - 1
+    after = np.minimum(before + (detected[before] < run), len(detected) - 1)
+    step_s = times_s[detected[after]] - times_s[detected[before]]
+    share = (times_s[run] - times_s[detected[before]]) / np.where(step_s > 0, step_s, 1)
+    bridged = detected[after] - detected[before] > every
     return between(rows[before], rows[after], share), bridged

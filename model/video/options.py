@@ -13,7 +13,7 @@ MAX_DETECT_EVERY = 30
 
 @dataclass(frozen=True)
 class VideoOptions(MotionOptions):
-    """How a video is processed. Raises InvalidInput for a value outside its limits."""
+    """Options of processing a video; raises InvalidInput for a value outside its limits."""
 
     smoothing: str = option("butterworth", "filter over time", choices=SMOOTHINGS)
     detector: str = option("mediapipe", "the 2D detector; default: that of the settings")

@@ -1,12 +1,11 @@
-"""A video file, or keypoints -> everybody's 3D motion: frames, detector, tracker, lifter, and the
-steps after it.
+"""A video file or keypoints -> the 3D motion of every person.
 
-An image is released as soon as the detector has processed it; what stays in memory are keypoints.
+A video's images are released once the detector has processed them; only keypoints stay in memory.
 """
 
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -26,23 +25,23 @@ from model.motion.chain import (
     lift_motion,
     rate_warnings,
 )
-from model.motion.world import room_of
-from model.tracking.cleaning import Timeline, clean
+from model.motion.world import Room, room_of
+from model.tracking.cleaning import Cleaned, Timeline, clean
 from model.tracking.tracker import Tracker
-from model.tracking.tracks import Frames, Track, leave_out_brief, split_at_gaps
+from model.tracking.tracks import Track, remove_brief
 from model.video.metadata import VideoInfo
 from model.video.options import VideoOptions
 from model.video.read_ahead import read_ahead
 from model.video.reader import Video, open_video
-from model.video.report import Tracked, video_applied, video_warnings
+from model.video.report import TrackedVideo, person_warnings, video_applied, video_warnings
 from model.video.results import PersonMotion, VideoResult
 
 IMAGES_AHEAD = 2
-"""Decoded while the detector works; each may be large, and one is enough where its time is even."""
+"""Images decoded while the detector works; few, because they may be large."""
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with the stage (detecting, lifting, drawing), the frames done, and the total where it is
-known. A frame is lifted once for each person in it."""
+"""Called with the stage (detecting, lifting, drawing), the frames done, and the total if known. A
+frame counts once for each person who is lifted in it."""
 
 
 def lift_video(
@@ -51,34 +50,38 @@ def lift_video(
     options: VideoOptions | None = None,
     progress: Progress | None = None,
 ) -> VideoResult:
-    """The 3D motion of every person in a video; a video without people has a result, too.
+    """The 3D motion of every person in a video, possibly of none.
 
-    Decoding runs in its own thread, beside the detector. Lifting waits for the end, because only
-    then is the true frame rate known. Raises NotAVideo, UnreadableVideo, TooLarge,
+    Decoding runs in its own thread, beside the detector. Lifting starts after the last frame,
+    because the true frame rate is not known before. Raises NotAVideo, UnreadableVideo, TooLarge,
     DetectorUnavailable, InvalidInput, and what `progress` raises, which ends the work.
     """
     options = options or VideoOptions()
-    report = progress or _ignore
+    progress = progress or (lambda stage, done, total: None)
     lifter.check(options)
-    # one person more than the limit shows that there were more people
+    # one person above the limit, to notice that there are more
     most = options.max_people + (options.max_people > 1)
     with (
         open_video(path) as video,
         closing(open_detector(options.detector, most, lifter.device)) as detector,
     ):
-        tracked = _track(video, detector, options, report)
-    info = tracked.info
+        tracked = _track(video, detector, options, progress)
     focal_from = "assumed" if options.focal_px is None else "given"
     if options.focal_px is None and video.focal_px is not None:
         options, focal_from = replace(options, focal_px=video.focal_px), "file"
-    people = tuple(_lift_people(tracked, lifter, options, report))
+    repairs = {"repair": options.repair, "remove_outliers": options.remove_outliers}
+    cleaned = {id: clean(t, tracked.timeline, **repairs) for id, t in tracked.tracks.items()}
+    people = _lift_people(cleaned, tracked.timeline, lifter, options, progress)
+    warnings = [*video.warnings, *video_warnings(tracked, lifter, options.max_people)]
+    for id, person in cleaned.items():
+        warnings += person_warnings(id, person)
     result = VideoResult(
-        video=info,
+        video=tracked.info,
         detector=(detector.name, detector.version),
         model=(lifter.name, lifter.version),
         people=people,
-        warnings=(*video.warnings, *video_warnings(tracked, lifter, options)),
-        applied={**video_applied(tracked, lifter, options), "focal_from": focal_from},
+        warnings=tuple(warnings),
+        applied={**video_applied(tracked.info, lifter, options), "focal_from": focal_from},
         room=_room(people),
     )
     return result.in_space(options.space)
@@ -87,22 +90,21 @@ def lift_video(
 def lift_keypoints(
     sequence: KeypointSequence, lifter: Lifter, options: MotionOptions | None = None
 ) -> VideoResult:
-    """The 3D motion of one person's 2D keypoints, in every frame of the sequence; raises
-    InvalidInput where the model cannot do what the options ask."""
-    return carry_out(
-        lifting_keypoints(sequence, lifter, options or MotionOptions()), lifter.run_pass
-    )
+    """The 3D motion of one person's 2D keypoints, in every frame of the sequence. Raises
+    InvalidInput if the model does not support the options."""
+    task = lifting_keypoints(sequence, lifter, options or MotionOptions())
+    return carry_out(task, lifter.run_pass)
 
 
 def lifting_keypoints(
     sequence: KeypointSequence, lifter: Lifter, options: MotionOptions, *, place: bool = True
 ) -> Lifting[VideoResult]:
-    """What `lift_keypoints` does, for a caller that runs the passes. Without `place` the root and
-    the room are not computed, and the space must be root."""
+    """`lift_keypoints` as a lift task, for a caller that runs the passes. Without `place`, root and
+    room are not computed, and the space must be root."""
     keypoints = sequence.to_h36m17()
     motion = yield from lift_motion(lifter, keypoints, options, place=place)
     frames = np.arange(len(keypoints))
-    with np.errstate(over="ignore"):  # at the lowest rates that a float holds
+    with np.errstate(over="ignore"):  # at extremely low frame rates
         times_s = frames / sequence.fps
     person = PersonMotion(
         id=1,
@@ -113,28 +115,28 @@ def lifting_keypoints(
         root=motion.root,
         confidence=motion.confidence,
     )
-    width, height = sequence.image_size
     result = VideoResult(
-        video=VideoInfo(width, height, sequence.fps, len(frames), len(frames) / sequence.fps),
+        video=VideoInfo(
+            *sequence.image_size, sequence.fps, len(frames), len(frames) / sequence.fps
+        ),
         detector=("none", ""),
         model=(lifter.name, lifter.version),
         people=(person,),
         warnings=(*rate_warnings(lifter, sequence.fps), *keypoint_warnings(sequence)),
         applied={**applied(lifter, options, sequence.fps, sequence.image_size), "repair": False},
-        room=_room((person,)) if place else None,
+        room=_room([person]) if place else None,
     )
     return result.in_space(options.space) if place else result
 
 
-def _ignore(stage: str, done: int, total: int | None) -> None: ...
+def _room(people: Sequence[PersonMotion]) -> Room | None:
+    return room_of([(person.poses, person.known_root) for person in people]) if people else None
 
 
-def _room(people: tuple[PersonMotion, ...]) -> Any:
-    return room_of([(person.poses, person.path) for person in people]) if people else None
-
-
-def _track(video: Video, detector: Detector, options: VideoOptions, report: Progress) -> Tracked:
-    """Detect and track frame by frame, while the next ones are decoded."""
+def _track(
+    video: Video, detector: Detector, options: VideoOptions, progress: Progress
+) -> TrackedVideo:
+    """Detect and track people frame by frame, while the next frames are decoded."""
     every = options.detect_every
     tracker = Tracker(video.info.fps / every, options.max_people)
     tracks: defaultdict[int, Track] = defaultdict(lambda: Track(detector.skeleton))
@@ -147,65 +149,57 @@ def _track(video: Video, detector: Detector, options: VideoOptions, report: Prog
             for earlier in tracker.recovered:
                 tracks[earlier.id].add(detected[earlier.frame], earlier.person)
             done = frame.index + 1
-            report("detecting", done, max(video.info.frames, done) if video.info.frames else None)
+            progress("detecting", done, max(video.info.frames, done) if video.info.frames else None)
     for last in tracker.finish():
         tracks[last.id].add(detected[last.frame], last.person)
     info = video.read_info
     timeline = Timeline((info.width, info.height), info.fps, np.array(video.times_s), every)
-    brief_s = leave_out_brief(tracks, options.min_length, every / info.fps, len(detected))
-    return Tracked(info, timeline, tracks, tracker.crowded, tracker.unconfirmed, brief_s)
+    brief_s = remove_brief(tracks, options.min_length, every / info.fps, len(detected))
+    by_id = dict(sorted(tracks.items()))
+    return TrackedVideo(info, timeline, by_id, tracker.crowded, tracker.unconfirmed, brief_s)
 
 
 def _lift_people(
-    tracked: Tracked, lifter: Lifter, options: VideoOptions, report: Progress
-) -> Iterator[PersonMotion]:
-    timeline = tracked.timeline
-    runs = {
-        id: split_at_gaps(track.frames(), timeline.times_s, timeline.every)
-        for id, track in sorted(tracked.tracks.items())
-    }
-    run_pass = _reporting(lifter, options, timeline.fps, report, sum(map(_length, runs.values())))
-    for id, person_runs in runs.items():
-        cleaned = tracked.cleaned[id] = clean(
-            tracked.tracks[id],
-            person_runs,
-            timeline,
-            repair=options.repair,
-            remove_outliers=options.remove_outliers,
+    cleaned: Mapping[int, Cleaned],
+    timeline: Timeline,
+    lifter: Lifter,
+    options: VideoOptions,
+    progress: Progress,
+) -> tuple[PersonMotion, ...]:
+    total = sum(len(person.frames) for person in cleaned.values())
+    run_pass = _reporting(lifter, options, timeline.fps, progress, total)
+    people = []
+    for id, person in cleaned.items():
+        task = lift_motion(lifter, person.keypoints, options, runs=person.runs)
+        motion = carry_out(task, run_pass)
+        people.append(
+            PersonMotion(
+                id,
+                person.frames,
+                timeline.times_s[person.frames],
+                person.keypoints,
+                motion.poses,
+                motion.root,
+                bridged=person.bridged,
+                confidence=motion.confidence,
+            )
         )
-        rows = np.split(np.arange(_length(person_runs)), np.cumsum([*map(len, person_runs)])[:-1])
-        motion = carry_out(lift_motion(lifter, cleaned.keypoints, options, runs=rows), run_pass)
-        frames = np.concatenate(person_runs)
-        yield PersonMotion(
-            id,
-            frames,
-            timeline.times_s[frames],
-            cleaned.keypoints,
-            motion.poses,
-            motion.root,
-            bridged=cleaned.bridged,
-            confidence=motion.confidence,
-        )
-
-
-def _length(runs: list[Frames]) -> int:
-    return sum(map(len, runs))
+    return tuple(people)
 
 
 def _reporting(
-    lifter: Lifter, options: LiftOptions, fps: float, report: Progress, total: int
+    lifter: Lifter, options: LiftOptions, fps: float, progress: Progress, total: int
 ) -> Callable[[Pass], Any]:
-    """Runs passes, and reports the frames that they lift: each is encoded once, or twice with
-    flip."""
-    frames_an_input = lifter.info.stride(fps) / (1 + options.flip)
+    """Lifter.run_pass that reports the frames lifted: each is encoded once, or twice with flip."""
+    frames_per_input = lifter.info.stride(fps) / (1 + options.flip)
     done = 0.0
 
     def run(work: Pass) -> Any:
         nonlocal done
         result = lifter.run_pass(work)
         if isinstance(work, Encode):
-            done += len(work.inputs) * frames_an_input
-            report("lifting", min(round(done), total), total)
+            done += len(work.inputs) * frames_per_input
+            progress("lifting", min(round(done), total), total)
         return result
 
     return run

@@ -1,6 +1,7 @@
-"""What a result says of its video: warnings, and the options in effect."""
+"""The warnings and the applied options of a video result."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,31 +15,27 @@ from model.video.metadata import VideoInfo
 from model.video.options import VideoOptions
 
 UNEVEN = 0.25
-"""Frames are unevenly spaced when their steps spread by more than this share of the mean."""
+"""Standard deviation of the frame intervals, as a share of their mean, above which to warn."""
 STILL_S = 1.0
 STILL_SPREAD = 0.004
-"""A person who spreads less, as a share of their size, for that long is a picture: see `spread`."""
-NOBODY = "nobody was found"
+"""A person with less `spread`, in body sizes, over STILL_S may be a picture."""
 
 
-@dataclass
-class Tracked:
-    """The people of a video before lifting: tracks by id; whether there were more than max_people;
-    how many were detected too briefly to be certain; brief_s, id -> s, of those left out by
-    min_length; and their cleaned keypoints, once these are there."""
+@dataclass(frozen=True)
+class TrackedVideo:
+    """A video after tracking: tracks by id; crowded: there were more than max_people; unconfirmed:
+    number of people with too few detections; brief_s: id -> s of those removed by min_length."""
 
     info: VideoInfo
     timeline: Timeline
-    tracks: dict[int, Track]
+    tracks: Mapping[int, Track]
     crowded: bool
-    unsure: int
-    brief_s: dict[int, float]
-    cleaned: dict[int, Cleaned] = field(default_factory=dict)
+    unconfirmed: int
+    brief_s: Mapping[int, float]
 
 
-def video_applied(tracked: Tracked, lifter: Lifter, options: VideoOptions) -> dict[str, Any]:
-    """The options in effect, and the values that stand in for those not given."""
-    info = tracked.info
+def video_applied(info: VideoInfo, lifter: Lifter, options: VideoOptions) -> dict[str, Any]:
+    """The options in effect, with the values used for those not set."""
     size = (info.width, info.height)
     return {
         **applied(lifter, options, info.fps, size),
@@ -51,33 +48,36 @@ def video_applied(tracked: Tracked, lifter: Lifter, options: VideoOptions) -> di
     }
 
 
-def video_warnings(tracked: Tracked, lifter: Lifter, options: VideoOptions) -> list[str]:
-    """What a user must know of the result: who was left out, and what was guessed or changed."""
+def video_warnings(tracked: TrackedVideo, lifter: Lifter, max_people: int) -> list[str]:
+    """Warnings of the frame rate and of people that were left out."""
     warnings = rate_warnings(lifter, tracked.info.fps)
     if not tracked.tracks:
-        warnings.append(NOBODY)
+        warnings.append("nobody was found")
     steps_s = np.diff(tracked.timeline.times_s)
     if len(steps_s) and steps_s.std() > UNEVEN * steps_s.mean():
         warnings.append("the frames are unevenly spaced in time; they were lifted as if even")
     if tracked.crowded:
-        warnings.append(f"there are more than {options.max_people} people; the rest was left out")
-    if tracked.unsure:
-        people = "1 person was" if tracked.unsure == 1 else f"{tracked.unsure} people were"
+        warnings.append(f"there are more than {max_people} people; the rest was left out")
+    if tracked.unconfirmed:
+        count = tracked.unconfirmed
+        people = "1 person was" if count == 1 else f"{count} people were"
         warnings.append(f"{people} left out: detected in too few frames to be certain")
     warnings += [
         f"person {id}, detected for {seconds:.2f} s, was left out: less than min_length"
         for id, seconds in tracked.brief_s.items()
     ]
-    for id, cleaned in tracked.cleaned.items():
-        if _is_still(cleaned):
-            warnings.append(f"person {id} does not move at all: perhaps a picture of a person")
-        if cleaned.swapped:
-            frames = _counted(cleaned.swapped, "frame")
-            warnings.append(f"person {id}: left and right were swapped back in {frames}")
-        if cleaned.outliers:
-            keypoints = _counted(cleaned.outliers, "outlying keypoint")
-            warnings.append(f"person {id}: {keypoints} corrected")
     return warnings
+
+
+def person_warnings(id: int, cleaned: Cleaned) -> Iterable[str]:
+    """Warnings of a person who does not move, and of corrected keypoints."""
+    if _is_still(cleaned):
+        yield f"person {id} does not move at all: perhaps a picture of a person"
+    if cleaned.swapped:
+        frames = _counted(cleaned.swapped, "frame")
+        yield f"person {id}: left and right were swapped back in {frames}"
+    if cleaned.outliers:
+        yield f"person {id}: {_counted(cleaned.outliers, 'outlying keypoint')} corrected"
 
 
 def _is_still(cleaned: Cleaned) -> bool:

@@ -1,4 +1,4 @@
-"""The result of a video or of keypoints: the motion of every person, and the world around them."""
+"""The result of a video or of keypoints: the motion of every person, and the floor."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,11 +16,10 @@ from model.video.metadata import VideoInfo
 class PersonMotion:
     """One person over n frames, of a video or of a keypoint sequence.
 
-    frames (n,) int64 from 0; times_s (n,) float64 from the first frame of the video; keypoints and
-    poses are n frames of H36M-17; root (n, 3) m is the pelvis in camera axes, whatever the space of
-    the poses, None where it was not computed. Between frames that do not follow each other the
-    person was away. bridged are the frames without a detection, whose keypoints were interpolated.
-    confidence (n, 17) 0..1 per joint, None for a model without it (see model.lifting.confidence).
+    frames (n,) int64 from 0, with gaps while the person is absent; times_s (n,) float64 from the
+    video's first frame; keypoints and poses are H36M-17; root (n, 3) m is the pelvis in camera axes
+    for any space of the poses, None if not computed; bridged: the frames without a detection, whose
+    keypoints were interpolated; confidence (n, 17) 0..1, None for a model without it.
     """
 
     id: int
@@ -33,24 +32,24 @@ class PersonMotion:
     confidence: Float32 | None = None
 
     @property
-    def path(self) -> Float32:
-        """The root (n, 3) m, which must be known; raises InvalidInput."""
+    def known_root(self) -> Float32:
+        """The root; raises InvalidInput if it was not computed."""
         if self.root is None:
-            raise InvalidInput(f"the place of person {self.id} was not computed")
+            raise InvalidInput(f"the root of person {self.id} was not computed")
         return self.root
 
     def row(self, frame: int) -> int | None:
-        """The row of a frame of the video; None while the person is away."""
+        """The row of a frame of the video; None while the person is absent."""
         row = int(np.searchsorted(self.frames, frame))
         return row if row < len(self.frames) and self.frames[row] == frame else None
 
 
 @dataclass(frozen=True)
 class VideoResult:
-    """Everybody's motion in a video or a keypoint sequence, and how it was computed.
+    """The motion of every person in a video or a keypoint sequence, and how it was computed.
 
-    video is what was really read; detector and model are (name, version), the detector ("none", "")
-    for keypoints; applied holds the options in effect; room is None without people.
+    video describes the frames that were read; detector and model are (name, version), the detector
+    ("none", "") for keypoints; applied holds the options in effect; room is None without people.
     """
 
     video: VideoInfo
@@ -62,12 +61,12 @@ class VideoResult:
     room: Room | None
 
     def in_space(self, space: str) -> "VideoResult":
-        """The result with its poses in another of SPACES, and a warning where that was guessed.
-        Raises UnknownName."""
+        """The result with its poses in another of SPACES, with a warning if the room was guessed.
+        Raises UnknownName, and InvalidInput without roots."""
         if space not in SPACES:
             raise UnknownName("space", space, SPACES)
         people = tuple(
-            replace(person, poses=placed(person.poses, person.path, self.room, space))
+            replace(person, poses=placed(person.poses, person.known_root, self.room, space))
             for person in self.people
         )
         warnings = dict.fromkeys((*self.warnings, *space_warnings(space, self.room)))

@@ -1,26 +1,25 @@
-"""Images of a live stream -> the people in them, with identities: detector, tracker, repair."""
+"""Live images -> people with identities: detector, tracker, swap repair."""
 
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.detectors.opening import Detector
-from model.keypoints.sequences import Float32, KeypointSequence
+from model.keypoints.sequences import Float32, Image, KeypointSequence
 from model.keypoints.skeleton import H36M17
 from model.tracking.swaps import SwapRepairs
 from model.tracking.tracker import Tracker
 from model.tracking.tracks import MAX_BRIDGED_S, between, detection_rows
 
 MAX_TIME_S = 1e9
-"""Detectors count in whole microseconds."""
+"""Upper limit of times for detectors, which count microseconds."""
 
 
 class PeopleWatcher:
-    """The people of images that arrive one after another; frames between may be left out.
+    """Detects and tracks people in images that arrive one after another; frames may be skipped.
 
-    Where a person is detected before and after such a gap, their joints move on straight lines in
-    time. Owns its detector; `close` it.
+    Keypoints of a person detected before and after skipped frames are interpolated. Owns the
+    detector; `close` it.
     """
 
     def __init__(self, detector: Detector, fps: float, max_people: int, *, repair: bool = False):
@@ -31,22 +30,20 @@ class PeopleWatcher:
         self._frame = -1
         self._before: Mapping[int, Float32] = {}
 
-    def detect(
-        self, image: NDArray[np.uint8], frame: int
-    ) -> tuple[range, dict[int, KeypointSequence]]:
-        """The frames since the last detection up to this one, and the people in an upright RGB
-        image (H, W, 3) by identity: H36M-17 over all these frames; of a new person the last alone.
-        Raises what the detector raises."""
+    def detect(self, image: Image, frame: int) -> tuple[range, dict[int, KeypointSequence]]:
+        """Detect people in an upright RGB image (H, W, 3) -> the frames after the last image up to
+        this one, and each person's H36M-17 keypoints in them, of a new person in the last frame
+        only. Raises what the detector raises."""
         people = self._detector.detect(image, min(frame / self._fps, MAX_TIME_S))
         tracked = self._tracker.update(people, frame)
         size = (image.shape[1], image.shape[0])
         rows: dict[int, Float32] = {}
         if tracked:
-            found = detection_rows([person for _, person in tracked], self._detector.skeleton)
-            rows = {id: row for (id, _), row in zip(tracked, found, strict=True)}
-        if self._repairs:  # before interpolating, so that no joint crosses the body on its way
-            once = {id: self._sequence(row[None], size) for id, row in rows.items()}
-            rows = {id: one.rows[0] for id, one in self._repairs.push(once).items()}
+            converted = detection_rows([person for _, person in tracked], self._detector.skeleton)
+            rows = {id: row for (id, _), row in zip(tracked, converted, strict=True)}
+        if self._repairs:  # before interpolating, so that no joint crosses the body
+            detected = {id: self._sequence(row[None], size) for id, row in rows.items()}
+            rows = {id: fixed.rows[0] for id, fixed in self._repairs.push(detected).items()}
         frames = range(self._frame + 1, frame + 1)
         sequences = {
             id: self._sequence(self._bridged(id, row, len(frames)), size)

@@ -69,7 +69,7 @@ def _person_document(person: PersonMotion) -> dict[str, Any]:
         "keypoints": write_keypoints(person.keypoints.rows),
         "poses": np.ascontiguousarray(person.poses.xyz),
         "confidence": person.confidence,
-        "root": np.ascontiguousarray(person.path),
+        "root": np.ascontiguousarray(person.known_root),
     }
 
 

@@ -131,7 +131,7 @@ def lift_result(result: VideoResult) -> LiftResult:
         applied=result.applied,
         warnings=result.warnings,
         confidence=person.confidence,
-        root=None if space == "root" else person.path,
+        root=None if space == "root" else person.known_root,
         room=result.room if space == "world" else None,
     )
 

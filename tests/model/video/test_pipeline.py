@@ -1,4 +1,4 @@
-"""From a video to everybody's poses: on a real clip, and with people who come and go by script."""
+"""lift_video on a real video, and with a scripted detector on black videos."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ def two_people(lifter: Lifter) -> VideoResult:
     return lift_video(TWO, lifter)
 
 
-def test_both_people_of_a_real_clip_through_all_of_it(two_people: VideoResult) -> None:
+def test_both_people_of_a_real_video_are_lifted_in_all_frames(two_people: VideoResult) -> None:
     assert [person.id for person in two_people.people] == [1, 2]
     assert two_people.warnings == (
         "person 1: left and right were swapped back in 12 frames",
@@ -57,7 +57,7 @@ def test_both_people_of_a_real_clip_through_all_of_it(two_people: VideoResult) -
         assert np.isfinite(person.poses.xyz).all()
 
 
-def test_the_poses_are_the_lifters_of_these_keypoints_filtered(
+def test_poses_equal_lift_and_smooth_of_the_returned_keypoints(
     two_people: VideoResult, lifter: Lifter
 ) -> None:
     assert two_people.model == (lifter.name, lifter.version)
@@ -81,20 +81,18 @@ def test_the_poses_are_the_lifters_of_these_keypoints_filtered(
         np.testing.assert_array_equal(person.poses.xyz, expected.xyz)
 
 
-def test_left_and_right_are_put_right_unless_asked_not_to(
-    two_people: VideoResult, lifter: Lifter
-) -> None:
-    """The detector takes the man's left for his right while he raises his arms."""
+def test_swaps_are_repaired_unless_switched_off(two_people: VideoResult, lifter: Lifter) -> None:
+    """The detector swaps the man's sides while he raises his arms."""
     as_detected = lift_video(TWO, lifter, VideoOptions(repair=False))
     assert as_detected.applied["repair"] == "gaps of up to 0.5 s bridged"
     assert as_detected.warnings == ()
     sides = [H36M17.index(f"{side}_wrist") for side in ("left", "right")]
-    for result, right_way in ((two_people, 30), (as_detected, 18)):
+    for result, correct_frames in ((two_people, 30), (as_detected, 18)):
         left, right = (result.people[0].keypoints.xy[:30, side, 0] for side in sides)
-        assert np.count_nonzero(left > right) == right_way
+        assert np.count_nonzero(left > right) == correct_frames
 
 
-def test_the_man_is_on_the_left_and_stays_and_the_woman_walks_to_the_left(
+def test_identities_follow_the_standing_man_and_the_walking_woman(
     two_people: VideoResult,
 ) -> None:
     middles = [person.keypoints.xy[:, H36M17.root] for person in two_people.people]
@@ -105,26 +103,25 @@ def test_the_man_is_on_the_left_and_stays_and_the_woman_walks_to_the_left(
 
 
 class ScriptedDetector:
-    """Sees the people that the script gives for each frame."""
+    """Detects the people of the script, frame by frame."""
 
     name, version, skeleton = "scripted", "1", COCO17
 
     def __init__(self, script: Script):
         self.script = list(script)
-        self.seen = 0
+        self.calls = 0
         self.closed = False
-        self.places = 0
 
     def detect(self, image: NDArray[np.uint8], time_s: float) -> list[Person]:
-        self.seen += 1
-        return list(self.script[self.seen - 1])
+        self.calls += 1
+        return list(self.script[self.calls - 1])
 
     def close(self) -> None:
         self.closed = True
 
 
 def walker(x: float, frame: int = 0) -> Person:
-    """Somebody of COCO's joints who swings a little."""
+    """A person with COCO keypoints who swings a little."""
     points = np.random.default_rng(5).uniform([-20, -60], [20, 60], (17, 2)) + [x, 100]
     points[9:] += 3 * np.sin(frame / 5)
     return Person(points.astype(np.float32), np.full(17, 0.9, np.float32))
@@ -134,7 +131,7 @@ def walker(x: float, frame: int = 0) -> Person:
 def lift(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lifter: Lifter
 ) -> Callable[..., VideoResult]:
-    """Lift a film of black pictures, `frames` or as many as the script has looks."""
+    """Lift a black video of `frames` frames, by default one per entry of the script."""
 
     def lift(
         script: Script,
@@ -145,15 +142,14 @@ def lift(
     ) -> VideoResult:
         detector = ScriptedDetector(script)
 
-        def open_scripted(name: str, places: int, device: str) -> ScriptedDetector:
+        def open_scripted(name: str, max_people: int, device: str) -> ScriptedDetector:
             assert name == "mediapipe"
-            detector.places = places
             return detector
 
         monkeypatch.setattr("model.video.pipeline.open_detector", open_scripted)
-        path = tmp_path / "film.mkv"
+        path = tmp_path / "video.mkv"
         frames = frames or len(script)
-        write_film(path, [t / 25 for t in range(frames)] if times is None else times)
+        write_video(path, [t / 25 for t in range(frames)] if times is None else times)
         try:
             return lift_video(path, lifter, options, progress)
         finally:
@@ -162,7 +158,7 @@ def lift(
     return lift
 
 
-def write_film(path: Path, times: Sequence[float]) -> None:
+def write_video(path: Path, times: Sequence[float]) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
@@ -181,15 +177,7 @@ def assert_no_thread_left() -> None:
     assert [t for t in threading.enumerate() if t.name.startswith("read-ahead")] == []
 
 
-def part(motion: PersonMotion, rows: slice | NDArray[np.int64]) -> KeypointSequence:
-    return replace(
-        motion.keypoints,
-        xy=motion.keypoints.xy[rows],
-        confidence=motion.keypoints.confidence[rows],
-    )
-
-
-def test_a_short_gap_is_bridged_and_listed(lift: Lift, lifter: Lifter) -> None:
+def test_short_gap_is_bridged_and_listed(lift: Lift, lifter: Lifter) -> None:
     script = [[] if 20 <= t < 28 else [walker(100 + t, t)] for t in range(50)]
     (person,) = lift(script).people
     np.testing.assert_array_equal(person.frames, np.arange(50))
@@ -202,28 +190,26 @@ def test_a_short_gap_is_bridged_and_listed(lift: Lift, lifter: Lifter) -> None:
     np.testing.assert_array_equal(person.poses.xyz, expected.xyz)
 
 
-def test_a_long_gap_parts_a_person_into_two_that_are_lifted_alone(
-    lift: Lift, lifter: Lifter
-) -> None:
+def test_runs_between_long_gaps_are_lifted_separately(lift: Lift, lifter: Lifter) -> None:
     script = [[] if 20 <= t < 38 else [walker(100 + t, t)] for t in range(60)]
     (person,) = lift(script).people
     np.testing.assert_array_equal(person.frames, [*range(20), *range(38, 60)])
-    for rows in (slice(20), slice(20, None)):
-        expected = smooth(lifter.lift(part(person, rows)), "butterworth")
+    for rows in np.split(np.arange(42), [20]):
+        expected = smooth(lifter.lift(person.keypoints.pick(rows)), "butterworth")
         np.testing.assert_array_equal(person.poses.xyz[rows], expected.xyz)
 
 
-def test_two_are_each_as_if_alone(lift: Lift) -> None:
-    one = [walker(60 + t, t) for t in range(40)]
-    other = [walker(280 - t, t + 3) for t in range(40)]
-    together = lift([[a, b] for a, b in zip(one, other, strict=True)]).people
-    for person, alone in zip(together, (one, other), strict=True):
-        (expected,) = lift([[who] for who in alone]).people
+def test_people_together_equal_each_alone(lift: Lift) -> None:
+    first = [walker(60 + t, t) for t in range(40)]
+    second = [walker(280 - t, t + 3) for t in range(40)]
+    together = lift([list(pair) for pair in zip(first, second, strict=True)]).people
+    for person, alone in zip(together, (first, second), strict=True):
+        (expected,) = lift([[detection] for detection in alone]).people
         np.testing.assert_array_equal(person.poses.xyz, expected.poses.xyz)
         np.testing.assert_array_equal(person.keypoints.xy, expected.keypoints.xy)
 
 
-def test_options_reach_the_lifter_and_the_filter(lift: Lift, lifter: Lifter) -> None:
+def test_options_are_passed_to_the_lifter_and_the_filter(lift: Lift, lifter: Lifter) -> None:
     options = VideoOptions(
         smoothing="gaussian", readout="dense", flip=True, focal_px=700, height_m=1.9
     )
@@ -235,18 +221,18 @@ def test_options_reach_the_lifter_and_the_filter(lift: Lift, lifter: Lifter) -> 
     np.testing.assert_array_equal(plain.poses.xyz, lifter.lift(plain.keypoints).xyz)
 
 
-def test_nobody_is_an_answer(lift: Lift) -> None:
+def test_video_without_people_has_a_result(lift: Lift) -> None:
     result = lift([[]] * 10)
     assert result.people == () and result.warnings == ("nobody was found",)
     assert result.video.frames == 10
 
 
-def test_one_frame_with_somebody_is_a_pose(lift: Lift) -> None:
+def test_video_of_one_frame_has_one_pose(lift: Lift) -> None:
     (person,) = lift([[walker(100)]]).people
     assert person.frames.tolist() == [0] and person.poses.xyz.shape == (1, 17, 3)
 
 
-def test_uneven_times_are_kept_and_named(lift: Lift) -> None:
+def test_uneven_times_are_kept_with_a_warning(lift: Lift) -> None:
     times = np.cumsum([0, *([0.02, 0.06] * 15)])
     result = lift([[walker(100, t)] for t in range(31)], times=times.tolist())
     np.testing.assert_allclose(result.people[0].times_s, times, atol=1e-3)
@@ -254,7 +240,7 @@ def test_uneven_times_are_kept_and_named(lift: Lift) -> None:
     assert any("unevenly spaced" in warning for warning in result.warnings)
 
 
-def test_a_gap_is_long_or_short_by_time_not_by_frames(lift: Lift) -> None:
+def test_gap_length_is_measured_in_time_not_in_frames(lift: Lift) -> None:
     script = [[] if t in (10, 11) else [walker(100, t)] for t in range(22)]
     (even,) = lift(script).people
     assert even.frames.tolist() == list(range(22))
@@ -264,40 +250,40 @@ def test_a_gap_is_long_or_short_by_time_not_by_frames(lift: Lift) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fps", "named", "stride"), [(5, True, 1), (23.98, False, 1), (60, False, 1), (240, True, 4)]
+    ("fps", "warned", "stride"), [(5, True, 1), (23.98, False, 1), (60, False, 1), (240, True, 4)]
 )
-def test_frame_rates_beyond_training_are_named(
-    lift: Lift, fps: float, named: bool, stride: int
+def test_frame_rates_outside_training_are_warned_about(
+    lift: Lift, fps: float, warned: bool, stride: int
 ) -> None:
     result = lift([[walker(100)]] * 22, times=[t / fps for t in range(22)])
-    told = [warning for warning in result.warnings if "trained for" in warning]
-    assert len(told) == named
-    assert any(f"one frame in {stride} " in warning for warning in told) == (stride > 1)
+    warnings = [warning for warning in result.warnings if "trained for" in warning]
+    assert len(warnings) == warned
+    assert any(f"one frame in {stride} " in warning for warning in warnings) == (stride > 1)
     assert result.applied["lift_every"] == stride
     assert len(result.people[0].poses) == 22
 
 
-def test_between_looks_people_move_on_straight_lines(lift: Lift, lifter: Lifter) -> None:
+def test_keypoints_between_detected_frames_are_interpolated(lift: Lift, lifter: Lifter) -> None:
     script = [[walker(60 + 2 * t), walker(280 - t)] for t in range(32)]
-    looked = [*range(0, 32, 5), 31]
+    detected = [*range(0, 32, 5), 31]
     plain = VideoOptions(smoothing="none", detect_every=5)
-    shown = lift(script, options=replace(plain, detect_every=1)).people
-    found = lift([script[t] for t in looked], options=plain, frames=32)
-    assert found.applied["detect_every"] == 5
-    for person, expected in zip(found.people, shown, strict=True):
+    every_frame = lift(script, options=replace(plain, detect_every=1)).people
+    result = lift([script[t] for t in detected], options=plain, frames=32)
+    assert result.applied["detect_every"] == 5
+    for person, expected in zip(result.people, every_frame, strict=True):
         np.testing.assert_array_equal(person.frames, np.arange(32))
         np.testing.assert_allclose(person.keypoints.xy, expected.keypoints.xy, atol=1e-3)
         np.testing.assert_allclose(person.poses.xyz, expected.poses.xyz, atol=1e-3)
 
 
-def test_whoever_is_missed_at_a_look_is_bridged_until_the_next(lift: Lift) -> None:
-    looks = [[] if t == 12 else [walker(100 + t, t)] for t in range(0, 25, 3)]
-    (person,) = lift(looks, options=VideoOptions(detect_every=3), frames=25).people
+def test_person_missed_in_a_detected_frame_is_bridged_to_the_next(lift: Lift) -> None:
+    script = [[] if t == 12 else [walker(100 + t, t)] for t in range(0, 25, 3)]
+    (person,) = lift(script, options=VideoOptions(detect_every=3), frames=25).people
     np.testing.assert_array_equal(person.frames, np.arange(25))
     np.testing.assert_array_equal(person.bridged, np.arange(10, 15))
 
 
-def test_more_people_than_asked_for_are_named(lift: Lift) -> None:
+def test_people_above_max_people_are_warned_about(lift: Lift) -> None:
     script = [[walker(60, t), walker(160, t), walker(260, t)] for t in range(20)]
     result = lift(script, options=VideoOptions(max_people=2))
     assert [person.id for person in result.people] == [1, 2]
@@ -305,24 +291,24 @@ def test_more_people_than_asked_for_are_named(lift: Lift) -> None:
     assert lift(script, options=VideoOptions(max_people=3)).warnings == ()
 
 
-def test_who_is_seen_for_less_than_asked_is_left_out_and_named(lift: Lift) -> None:
-    def came(frames: int) -> list[list[Person]]:
+def test_people_shorter_than_min_length_are_removed_with_a_warning(lift: Lift) -> None:
+    def second_person(frames: int) -> list[list[Person]]:
         return [[walker(60, t)] + [walker(260, t)] * (t < frames) for t in range(40)]
 
-    three = lift(came(3))
-    assert [person.id for person in three.people] == [1]
-    assert three.warnings == ("1 person was left out: detected in too few frames to be certain",)
-    assert len(lift(came(15)).people) == 2
-    asked = lift(came(15), options=VideoOptions(min_length=0.7))
-    (left,) = {1, 2} - {person.id for person in asked.people}
-    assert asked.warnings == (
-        f"person {left}, detected for 0.60 s, was left out: less than min_length",
+    brief = lift(second_person(3))
+    assert [person.id for person in brief.people] == [1]
+    assert brief.warnings == ("1 person was left out: detected in too few frames to be certain",)
+    assert len(lift(second_person(15)).people) == 2
+    result = lift(second_person(15), options=VideoOptions(min_length=0.7))
+    (removed,) = {1, 2} - {person.id for person in result.people}
+    assert result.warnings == (
+        f"person {removed}, detected for 0.60 s, was left out: less than min_length",
     )
-    assert asked.applied["min_length"] == 0.7
-    assert len(lift(came(15)[:10], options=VideoOptions(min_length=0.7)).people) == 2
+    assert result.applied["min_length"] == 0.7
+    assert len(lift(second_person(15)[:10], options=VideoOptions(min_length=0.7)).people) == 2
 
 
-def test_outliers_are_put_back_and_limbs_kept_if_asked(lift: Lift) -> None:
+def test_outliers_are_corrected_and_limbs_kept_constant_on_request(lift: Lift) -> None:
     script = [[walker(100 + t, t)] for t in range(40)]
     expected = lift(script).people[0].keypoints
     script[20][0].xy[9] += 40
@@ -337,7 +323,7 @@ def test_outliers_are_put_back_and_limbs_kept_if_asked(lift: Lift) -> None:
     np.testing.assert_allclose(lengths, lengths[:1].repeat(40, axis=0), atol=1e-6)
 
 
-def test_points_too_far_away_to_mean_anything_are_not_seen(lift: Lift) -> None:
+def test_keypoints_beyond_the_coordinate_limit_are_unseen(lift: Lift) -> None:
     far = walker(100)
     far.xy[9] = [3e6, 0]
     (person,) = lift([[far]] * 10).people
@@ -345,19 +331,19 @@ def test_points_too_far_away_to_mean_anything_are_not_seen(lift: Lift) -> None:
     assert (person.keypoints.confidence[:, wrist] == 0).all()
 
 
-def test_progress_counts_frames_then_people(lift: Lift) -> None:
-    told: list[tuple[str, int, int | None]] = []
-    lift([[walker(100, t)] for t in range(12)], progress=lambda *now: told.append(now))
-    assert told == [
+def test_progress_reports_detected_then_lifted_frames(lift: Lift) -> None:
+    reports: list[tuple[str, int, int | None]] = []
+    lift([[walker(100, t)] for t in range(12)], progress=lambda *report: reports.append(report))
+    assert reports == [
         *(("detecting", done, max(12, done)) for done in range(1, 13)),
         ("lifting", 12, 12),
     ]
 
 
 @pytest.mark.parametrize("stage", ["detecting", "lifting"])
-def test_who_asks_for_progress_may_stop_the_work(lift: Lift, stage: str) -> None:
-    def stop(at: str, done: int, total: int | None) -> None:
-        if at == stage:
+def test_exception_of_progress_stops_the_work(lift: Lift, stage: str) -> None:
+    def stop(current: str, done: int, total: int | None) -> None:
+        if current == stage:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
@@ -365,17 +351,17 @@ def test_who_asks_for_progress_may_stop_the_work(lift: Lift, stage: str) -> None
     assert_no_thread_left()
 
 
-def test_a_detector_that_fails_ends_everything(lift: Lift) -> None:
+def test_detector_error_is_raised_and_leaves_no_thread(lift: Lift) -> None:
     with pytest.raises(IndexError):
         lift([[walker(100)]] * 3, frames=40)
     assert_no_thread_left()
 
 
-def test_a_clip_that_breaks_off_is_lifted_as_far_as_it_goes(
+def test_truncated_video_is_lifted_up_to_its_end(
     tmp_path: Path, lifter: Lifter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     detector = ScriptedDetector([[walker(100, t)] for t in range(75)])
-    monkeypatch.setattr("model.video.pipeline.open_detector", lambda name, places, device: detector)
+    monkeypatch.setattr("model.video.pipeline.open_detector", lambda *_: detector)
     content = TWO.read_bytes()
     path = tmp_path / "part.mp4"
     path.write_bytes(content[: len(content) * 3 // 4])
@@ -386,7 +372,7 @@ def test_a_clip_that_breaks_off_is_lifted_as_far_as_it_goes(
     assert any("breaks off" in warning for warning in result.warnings)
 
 
-def test_a_person_knows_their_row_of_a_frame() -> None:
+def test_row_of_a_frame_is_none_while_the_person_is_absent() -> None:
     frames = np.array([2, 3, 9])
     poses = PoseSequence(np.zeros((3, 17, 3), np.float32), 25)
     keypoints = KeypointSequence(np.zeros((3, 17, 2)), np.ones((3, 17)), (320, 240), 25, H36M17)
@@ -395,7 +381,7 @@ def test_a_person_knows_their_row_of_a_frame() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "named"),
+    ("options", "error", "message"),
     [
         ({"detector": "openpose"}, UnknownName, "known: mediapipe"),
         ({"smoothing": "kalman"}, UnknownName, "butterworth"),
@@ -410,8 +396,8 @@ def test_a_person_knows_their_row_of_a_frame() -> None:
         ({"height_m": 17}, InvalidInput, "height_m"),
     ],
 )
-def test_options_are_checked_when_they_are_made(
-    options: dict[str, object], error: type[InvalidInput], named: str
+def test_options_outside_their_limits_are_rejected(
+    options: dict[str, object], error: type[InvalidInput], message: str
 ) -> None:
-    with pytest.raises(error, match=named):
+    with pytest.raises(error, match=message):
         VideoOptions(**options)  # type: ignore[arg-type]
