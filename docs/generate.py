@@ -71,12 +71,12 @@ The lifter takes and returns the 17 joints of Human3.6M. Keypoints of another se
 first by `to_h36m17`, which training uses too. This page is generated from `model/keypoints` by
 `python docs/generate.py`; a test compares them.
 
-Left and right are the person's own. A joint that a set has under the same name is copied. Hip (the
-pelvis), spine, thorax, neck/nose and head are missing in most sets and are computed by the formulas
-below: `mid` is the midpoint of left and right, a number is a weight, and the weights sum to 1. If a
-joint has several formulas, the first one whose keypoints are all seen (score above 0) is used;
-"used for" has in brackets the joints of later formulas only. The score of a computed joint is the
-lowest of its keypoints' scores; a joint that cannot be computed is not seen.
+Left and right are the person's own. Hip (the pelvis), spine, thorax, neck/nose and head are missing
+in most sets and are computed by the formulas below: `mid` is the midpoint of left and right, a
+number is a weight, and the weights sum to 1. If a joint has several formulas, the first one whose
+keypoints are all seen (score above 0) is used. The score of a computed joint is the lowest of its
+keypoints' scores; a joint that cannot be computed is not seen. Every other joint of H36M-17 is the
+keypoint of the same name.
 
 Source of the weights: in the motion capture of the training data the spine is at 0.42 and the
 thorax at 0.886 of the way from the middle of the hips to the middle of the shoulders, the base of
@@ -188,30 +188,21 @@ def h36m17() -> Iterator[str]:
     yield "## h36m17\n"
     yield "| index | joint | parent | mirrored |\n|---|---|---|---|"
     for index, name in enumerate(H36M17.joints):
-        parent = H36M17.parents[index]
-        above = "" if parent < 0 else f"{parent} {H36M17.joints[parent]}"
-        yield f"| {index} | {name} | {above} | {H36M17.mirror[index]} |"
+        yield f"| {index} | {name} | {parent_of(H36M17, index)} | {H36M17.mirror[index]} |"
     yield ""
 
 
 def joint_set(skeleton: Skeleton) -> Iterator[str]:
     yield f"## {skeleton.name}\n"
-    yield "| index | joint | parent | used for |\n|---|---|---|---|"
+    yield "| index | joint | parent |\n|---|---|---|"
     for index, name in enumerate(skeleton.joints):
-        parent = skeleton.parents[index]
-        above = "" if parent < 0 else f"{parent} {skeleton.joints[parent]}"
-        yield f"| {index} | {name} | {above} | {', '.join(uses(skeleton, name))} |"
+        yield f"| {index} | {name} | {parent_of(skeleton, index)} |"
     yield ""
 
 
-def uses(skeleton: Skeleton, name: str) -> Iterator[str]:
-    """The H36M-17 joints that use a joint; in brackets if only a later formula does."""
-    for target in H36M17.joints:
-        first, *later = skeleton.h36m17[target]
-        if name in first:
-            yield target
-        elif any(name in recipe for recipe in later):
-            yield f"({target})"
+def parent_of(skeleton: Skeleton, index: int) -> str:
+    parent = skeleton.parents[index]
+    return "" if parent < 0 else f"{parent} {skeleton.joints[parent]}"
 
 
 def formula(recipe: Recipe) -> str:

@@ -63,10 +63,10 @@ _CONFIDENCE = [
     0.578,
     0.243,
 ]
-_ROOT = [-0.212, -0.404, 3.977]
+_ROOT = [-0.205, -0.404, 3.971]
 _ROOM = {
-    "rotation": [[0.928, 0.373, 0.0], [0.335, -0.833, -0.44], [-0.164, 0.409, -0.898]],
-    "camera_height_m": 2.294,
+    "rotation": [[0.934, 0.356, 0.0], [0.327, -0.857, -0.398], [-0.142, 0.372, -0.917]],
+    "camera_height_m": 2.107,
     "assumes": "the camera stands still, standing people are upright, the lowest feet stand",
 }
 _MODEL = {"name": "poseformer-27", "version": "0.3.1"}

@@ -135,9 +135,9 @@ def test_npz_is_read_outside_the_event_loop(
         return read_npz(*args)
 
     monkeypatch.setattr(npz, "read_npz", read)
-    held = io.BytesIO()
+    file = io.BytesIO()
     keypoints = np.full((3, 17, 2), 0.5)
-    np.savez(held, keypoints=keypoints, skeleton="h36m17", image_size=[9, 9], fps=30)
+    np.savez(file, keypoints=keypoints, skeleton="h36m17", image_size=[9, 9], fps=30)
 
     async def serve() -> httpx.Response:
         app = create_app(read_settings(jobs_folder=tmp_path))
@@ -147,7 +147,7 @@ def test_npz_is_read_outside_the_event_loop(
             httpx.AsyncClient(transport=transport, base_url="http://here") as client,
         ):
             headers = {"content-type": npz.MEDIA_TYPE}
-            return await client.post("/lift", content=held.getvalue(), headers=headers)
+            return await client.post("/lift", content=file.getvalue(), headers=headers)
 
     thresholds = gc.get_threshold()
     try:

@@ -24,9 +24,9 @@ def frames(socket: ClientConnection) -> Iterator[None]:
     opened(socket)
     for number in range(100):
         send(socket, {"frame": number, "people": [{"id": 1, "keypoints": KEYPOINTS[0]}]})
-        while (answer := receive(socket))["final"]:
+        while (message := receive(socket))["final"]:
             pass
-        assert answer["frame"] == number
+        assert message["frame"] == number
         yield
 
 
@@ -57,12 +57,12 @@ def test_new_streams_are_rejected_while_results_are_late(
         with connected(server) as first:
             steps = frames(first)
             for begin in (over_websocket, over_http):
-                answer: Document = {"status": 200}
-                while answer["status"] == 200:  # records expire on a slow machine
+                response: Document = {"status": 200}
+                while response["status"] == 200:  # records expire on a slow machine
                     next(steps)
-                    answer = begin(server)
-                assert answer["status"] == 503
-                assert "of the time between frames" in answer["detail"]
+                    response = begin(server)
+                assert response["status"] == 503
+                assert "of the time between frames" in response["detail"]
             next(steps)
         until(lambda: httpx.Response(over_http(server)["status"]), 200)
 
@@ -127,6 +127,6 @@ def test_live_stream_bypasses_the_limit_of_lift_tasks(start_server: ServerStarte
         for number in range(3):
             send(socket, {"frame": number, "people": people})
         send(socket, {"end": True})
-        answers, code, _ = rest(socket)
+        messages, code, _ = rest(socket)
     assert code == 1000
-    assert [len(answer["people"]) for answer in answers] == [8] * 6
+    assert [len(message["people"]) for message in messages] == [8] * 6

@@ -137,7 +137,7 @@ def test_state_of_a_stream_is_freed_when_its_client_disconnects() -> None:
         try:
             async with sending(outbox, disconnected):
                 while windows is not None:
-                    await outbox.put("an answer")
+                    await outbox.put("a message")
                     await asyncio.sleep(0)
         except WebSocketDisconnect:
             return kept

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from jobs_client import begin, ended
@@ -139,6 +140,19 @@ def test_example_of_lift_is_a_real_response(server: httpx.Client, openapi: dict[
     assert structure(document) == structure(example)
     for name in ("model", "keypoints", "applied"):
         assert document[name] == example[name]
+    for name in ("poses", "confidence"):
+        np.testing.assert_allclose(document[name], example[name], atol=0.002)
+
+
+def test_room_of_the_video_example_is_a_real_response(
+    server: httpx.Client, openapi: dict[str, Any]
+) -> None:
+    example = openapi["components"]["schemas"]["VideoReply"]["examples"][0]
+    document = server.post("/lift", json={**LIFT_BODY, "space": "world"}).json()
+    np.testing.assert_allclose(document["root"], example["people"][0]["root"], atol=0.002)
+    for name in ("rotation", "camera_height_m"):
+        np.testing.assert_allclose(document["room"][name], example["room"][name], atol=0.002)
+    assert document["room"]["assumes"] == example["room"]["assumes"]
 
 
 def structure(value: Any) -> Any:
