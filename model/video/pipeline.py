@@ -103,9 +103,10 @@ def lifting_keypoints(
     room are not computed, and the space must be root."""
     keypoints = sequence.to_h36m17()
     motion = yield from lift_motion(lifter, keypoints, options, place=place)
-    frames = np.arange(len(keypoints))
+    fps, count = sequence.fps, len(sequence)
+    frames = np.arange(count)
     with np.errstate(over="ignore"):  # at extremely low frame rates
-        times_s = frames / sequence.fps
+        times_s = frames / fps
     person = PersonMotion(
         id=1,
         frames=frames,
@@ -116,14 +117,12 @@ def lifting_keypoints(
         confidence=motion.confidence,
     )
     result = VideoResult(
-        video=VideoInfo(
-            *sequence.image_size, sequence.fps, len(frames), len(frames) / sequence.fps
-        ),
+        video=VideoInfo(*sequence.image_size, fps, count, count / fps),
         detector=("none", ""),
         model=(lifter.name, lifter.version),
         people=(person,),
-        warnings=(*rate_warnings(lifter, sequence.fps), *keypoint_warnings(sequence)),
-        applied={**applied(lifter, options, sequence.fps, sequence.image_size), "repair": False},
+        warnings=(*rate_warnings(lifter, fps), *keypoint_warnings(sequence)),
+        applied={**applied(lifter, options, fps, sequence.image_size), "repair": False},
         room=_room([person]) if place else None,
     )
     return result.in_space(options.space) if place else result
