@@ -11,15 +11,15 @@ from service.settings import read_settings
 from service.wire.files import format_to_write, write_lift
 
 
-def lift(keypoints: Path, output: Path, given: Given) -> int:
-    """2D keypoints in files -> the answer of POST /lift in a file; raises PoseError."""
+def lift(keypoints: Path, output: Path, known: Given) -> int:
+    """Lift 2D keypoints from files and write the result; raises PoseError."""
     format_to_write(output)
     settings = read_settings()
-    asked, guessed = read_request(keypoints, given, settings.max_frames)
-    if asked.stream is not None:
-        raise InvalidInput("a stream is the server's; leave `stream` away", ("stream",))
-    lifter = Lifters(settings).get(asked.model)
-    result = lift_keypoints(asked.sequence, lifter, asked.options)
+    request, guessed = read_request(keypoints, known, settings.max_frames)
+    if request.stream is not None:
+        raise InvalidInput("streams need a server; remove `stream`", ("stream",))
+    lifter = Lifters(settings).get(request.model)
+    result = lift_keypoints(request.sequence, lifter, request.options)
     result = replace(result, warnings=(*guessed, *result.warnings))
     write_lift(result, output)
     warn(result.warnings)

@@ -6,8 +6,8 @@ from typing import get_type_hints
 
 
 def add_options(parser: argparse.ArgumentParser, options: type, *leave_out: str) -> None:
-    """An option for each field, with its default; a field that is true by default becomes the flag
-    --no-NAME."""
+    """Add an option for each field, with its default; a field that is True by default becomes the
+    flag --no-NAME."""
     types = get_type_hints(options)
     for field in fields(options):
         if field.name in leave_out:

@@ -1,5 +1,4 @@
-"""Streams over HTTP: one person's frames in several requests, lifted in the windows of one
-sequence."""
+"""Streams over HTTP: the frames of one person in several requests, lifted as one sequence."""
 
 import asyncio
 import math
@@ -45,25 +44,25 @@ class Stream:
             "lookahead": request.lookahead,
         }
         defaults = {name: field.default for name, field in LiftBody.model_fields.items()}
-        self._settled = defaults | {"model": lifter.name} | dict(request.given)
+        self._fields = defaults | {"model": lifter.name} | dict(request.fields)
         self._newest = np.empty((0, 17, 3), np.float32)  # keypoints of frames without a final pose
 
     @property
     def frames(self) -> int:
-        """Frames taken, which is the number of the next."""
+        """The number of frames received."""
         return self._stream.pushed
 
-    def check(self, asked: LiftRequest) -> None:
-        """Raises Conflict where a request does not go on with this stream."""
-        for name, value in asked.given.items():
-            if value != self._settled[name]:
+    def check(self, request: LiftRequest) -> None:
+        """Raises Conflict if a request does not continue this stream."""
+        for name, value in request.fields.items():
+            if value != self._fields[name]:
                 raise Conflict(
-                    f"{name} may not change in a stream: it was {self._settled[name]!r:.80}, "
+                    f"{name} may not change in a stream: it was {self._fields[name]!r:.80}, "
                     f"got {value!r:.80}"
                 )
-        if asked.first_frame not in (None, self.frames):
+        if request.first_frame not in (None, self.frames):
             raise Conflict(
-                f"the next first_frame of this stream is {self.frames}, got {asked.first_frame}"
+                f"the next first_frame of this stream is {self.frames}, got {request.first_frame}"
             )
 
     def push(self, request: LiftRequest) -> Lifting[LiftResult]:
@@ -77,7 +76,7 @@ class Stream:
         return self._result(poses, rows, first, warnings)
 
     def flush(self) -> Lifting[LiftResult]:
-        """The poses still due."""
+        """The remaining poses."""
         first = self.frames - len(self._newest)
         poses = yield from self._stream.flush()
         return self._result(poses, self._newest, first, [])
@@ -85,7 +84,7 @@ class Stream:
     def _result(
         self, poses: StreamAnswers, keypoints: NDArray[np.float32], first: int, warnings: list[str]
     ) -> LiftResult:
-        """`keypoints` are those of frame `first` and the following."""
+        """`keypoints` are those of the frames from `first` on."""
         frames = np.array([frame for part in poses for frame in part.frames], np.int64)
         return LiftResult(
             model=(self.lifter.name, self.lifter.version),
@@ -99,18 +98,17 @@ class Stream:
         )
 
     def document(self) -> dict[str, Any]:
-        """What GET /streams says of it."""
-        told = ("model", "skeleton", "image_size", "fps")
+        """The stream's entry in GET /streams."""
         return {
-            **{name: self._settled[name] for name in told},
+            **{name: self._fields[name] for name in ("model", "skeleton", "image_size", "fps")},
             "frames": self.frames,
             "idle_s": round(time.monotonic() - self.used_s, 3),
         }
 
 
 class Streams:
-    """The streams of all callers by their names: `most` at a time, each forgotten `idle_s` after
-    its last request."""
+    """The streams of all callers by their ids: at most `most`, each removed `idle_s` after its last
+    request."""
 
     def __init__(
         self, lifters: Lifters, batcher: Batcher, load: LiveLoad, *, most: int, idle_s: float
@@ -123,48 +121,48 @@ class Streams:
         self._streams: dict[str, Stream] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
-    async def push(self, id: str, asked: LiftRequest) -> LiftResult:
-        """Go on with a stream, or begin it. Requests for one stream are carried out in the order in
-        which they came. Raises Conflict, TooManyStreams, InvalidInput, Overloaded."""
-        stream = self._streams.get(id) or await self._begin(id, asked)
+    async def push(self, id: str, request: LiftRequest) -> LiftResult:
+        """Continue or begin a stream. Requests for one stream run in the order of their arrival.
+        Raises Conflict, TooManyStreams, InvalidInput, Overloaded."""
+        stream = self._streams.get(id) or await self._begin(id, request)
         async with self._turn(id, stream):
-            stream.check(asked)
-            frames, pushed = len(asked.sequence), stream.push(asked)
-            if frames > stream.lifter.frames:  # what brings so many at once is no live caller
-                return await self._lift(id, stream, pushed, live=False)
-            with self._load.measure(id, frames, asked.sequence.fps):
-                return await self._lift(id, stream, pushed, live=True)
+            stream.check(request)
+            frames, task = len(request.sequence), stream.push(request)
+            if frames > stream.lifter.frames:  # more than a live caller would send
+                return await self._lift(id, stream, task, live=False)
+            with self._load.measure(id, frames, request.sequence.fps):
+                return await self._lift(id, stream, task, live=True)
 
     async def end(self, id: str) -> LiftResult:
-        """The rest of a stream, which is then forgotten; raises NotFound, Overloaded."""
+        """Remove a stream and return its remaining poses; raises NotFound, Overloaded."""
         stream = self._streams.get(id)
         if stream is None:
             raise NotFound(f"there is no stream {id[:80]!r}; it may have been idle for too long")
         async with self._turn(id, stream):
             result = await self._lift(id, stream, stream.flush(), live=True)
-            self._forget(id)
+            self._remove(id)
             return result
 
     def documents(self) -> list[dict[str, Any]]:
         return [{"id": id, **stream.document()} for id, stream in self._streams.items()]
 
-    async def _begin(self, id: str, asked: LiftRequest) -> Stream:
-        stream = Stream(asked, await self._lifters.loaded(asked.model))
-        stream.check(asked)
+    async def _begin(self, id: str, request: LiftRequest) -> Stream:
+        stream = Stream(request, await self._lifters.loaded(request.model))
+        stream.check(request)
         if id in self._streams:  # another request began it meanwhile
             return self._streams[id]
         if len(self._streams) >= self._most:
             raise self._too_many()
-        self._load.begin(id, asked.sequence.fps)
+        self._load.begin(id, request.sequence.fps)
         self._streams[id] = stream
         self._watch(id, stream)
         return stream
 
     def _too_many(self) -> TooManyStreams:
-        idle_longest_s = max(time.monotonic() - one.used_s for one in self._streams.values())
-        retry_after_s = max(1, math.ceil(self._idle_s - idle_longest_s))
+        oldest_s = min(stream.used_s for stream in self._streams.values())
+        retry_after_s = max(1, math.ceil(self._idle_s - (time.monotonic() - oldest_s)))
         return TooManyStreams(
-            f"{self._most} streams are open, as many as may be; try again in {retry_after_s} s",
+            f"{self._most} streams are open, the limit; try again in {retry_after_s} s",
             retry_after_s,
         )
 
@@ -180,28 +178,28 @@ class Streams:
                 stream.used_s = time.monotonic()
 
     async def _lift(
-        self, id: str, stream: Stream, lifting: Lifting[LiftResult], *, live: bool
+        self, id: str, stream: Stream, task: Lifting[LiftResult], *, live: bool
     ) -> LiftResult:
         try:
-            return await self._batcher.submit(stream.lifter, lifting, live=live)
-        except Overloaded:  # nothing was begun: the request may come again
+            return await self._batcher.submit(stream.lifter, task, live=live)
+        except Overloaded:  # the task did not start: the request may be repeated
             raise
         except BaseException:
-            self._forget(id)
+            self._remove(id)
             raise
 
     def _watch(self, id: str, stream: Stream) -> None:
-        """Forget the stream once it is idle for long enough."""
+        """Remove the stream once it has been idle for idle_s."""
         left_s = stream.used_s + self._idle_s - time.monotonic()
         if stream.turn.locked():
             left_s = self._idle_s
         if left_s <= 0:
-            self._forget(id)
+            self._remove(id)
             return
         later = asyncio.get_running_loop().call_later
         self._timers[id] = later(left_s, self._watch, id, stream)
 
-    def _forget(self, id: str) -> None:
+    def _remove(self, id: str) -> None:
         del self._streams[id]
         self._timers.pop(id).cancel()
         self._load.end(id)

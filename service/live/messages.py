@@ -1,4 +1,4 @@
-"""What goes over WS /stream: JSON, and pictures as they are."""
+"""The JSON messages of WS /stream, read and written."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from model import (
     skeleton_named,
 )
 from service.errors import invalid_fields, place
-from service.live.session import Answer, PersonId
+from service.live.session import FramePoses, PersonId
 from service.settings import Settings
 from service.wire.documents import dump, parse_object
 from service.wire.fields import STRICT, Count, Finite, Side, options_model
@@ -30,12 +30,11 @@ from service.wire.keypoints import read_keypoints
 from service.wire.problems import problem
 
 MAX_TEXT_BYTES = 1_000_000
-"""A text message is parsed between others' messages, so it may not take long."""
+"""Text messages are parsed in the event loop, so they must be short."""
 MAX_ID = 2**53
 MAX_ID_LENGTH = 64
 
 Model = TypeVar("Model", bound=BaseModel)
-
 
 _Options = options_model(
     "StreamFields", MotionOptions, STRICT, "readout", "constant_limbs", "space"
@@ -55,12 +54,16 @@ class Opening(_Options):  # type: ignore[misc, valid-type]
     max_people: Annotated[int | None, Field(ge=1)] = None
     policy: Literal["drop_oldest", "block"] = "drop_oldest"
 
+    @property
+    def size(self) -> tuple[int, int] | None:
+        return None if self.image_size is None else (self.image_size[0], self.image_size[1])
+
     def options(self) -> MotionOptions:
         return MotionOptions(**self.model_dump(include=set(_Options.model_fields)))
 
     def provisional_after(self, lifter: Lifter) -> int | None:
-        """After how many frames provisional poses are sent: at once by default, where the model has
-        them; None for final poses alone."""
+        """The delay of provisional poses in frames, by default 0 if the model has them; None for
+        final poses only."""
         if "lookahead" in self.model_fields_set:
             return self.lookahead
         return 0 if lifter.has_dense else None
@@ -71,7 +74,7 @@ def _person_id(value: object) -> PersonId:
         return value
     if type(value) is str and 1 <= len(value) <= MAX_ID_LENGTH:
         return value
-    raise ValueError("an id is a whole number, or a string of 1 to 64 characters")
+    raise ValueError("an id must be an integer or a string of 1 to 64 characters")
 
 
 class _Person(BaseModel):
@@ -96,14 +99,14 @@ class _End(BaseModel):
 
 @dataclass(frozen=True)
 class End:
-    """The client has sent all it has."""
+    """The client ends the stream."""
 
 
 @dataclass(frozen=True)
-class People:
-    """The people of one frame, each with one frame of H36M-17 keypoints."""
+class Frame:
+    """A frame's people, each with H36M-17 keypoints of one frame."""
 
-    frame: int
+    number: int
     people: Mapping[PersonId, KeypointSequence]
 
 
@@ -118,27 +121,27 @@ def read_opening(text: str, settings: Settings) -> Opening:
         raise UnknownName("detector", str(opening.detector), DETECTORS)
     if opening.max_people is not None and opening.max_people > most_people:
         raise InvalidInput(
-            f"max_people lies in 1..{most_people} here, got {opening.max_people}", ("max_people",)
+            f"max_people must be between 1 and {most_people}, got {opening.max_people}",
+            ("max_people",),
         )
     return opening
 
 
-def read_message(text: str, opening: Opening, most_people: int) -> People | End:
-    """A message after the first; raises NotJson, TooLarge and InvalidInput, with the place."""
+def read_message(text: str, opening: Opening, most_people: int) -> Frame | End:
+    """A message after the first; raises NotJson, TooLarge and InvalidInput, with the location."""
     document = _parsed(text)
     if _ends(document):
         return End()
-    found = _validated(_Frame, document)
-    if len(found.people) > most_people:
-        raise TooLarge(
-            f"at most {most_people} people a frame, got {len(found.people)}", ("people",)
-        )
-    ids = [person.id for person in found.people]
+    frame = _validated(_Frame, document)
+    count = len(frame.people)
+    if count > most_people:
+        raise TooLarge(f"a frame may have {most_people} people, got {count}", ("people",))
+    ids = [person.id for person in frame.people]
     for row, id in enumerate(ids):
         if id in ids[:row]:
-            raise InvalidInput(f"the id {id!r} stands twice in a frame", ("people", row, "id"))
-    keypoints = _keypoints([person.keypoints for person in found.people], opening)
-    return People(found.frame, dict(zip(ids, keypoints, strict=True)))
+            raise InvalidInput(f"the id {id!r} is not unique in its frame", ("people", row, "id"))
+    keypoints = _keypoints([person.keypoints for person in frame.people], opening)
+    return Frame(frame.frame, dict(zip(ids, keypoints, strict=True)))
 
 
 def is_end(text: str) -> bool:
@@ -150,13 +153,13 @@ def _ends(document: dict[str, Any]) -> bool:
     if "end" not in document:
         return False
     if not _validated(_End, document).end:
-        raise InvalidInput("end is true, or is not sent", ("end",))
+        raise InvalidInput("end must be true, got false", ("end",))
     return True
 
 
 def _keypoints(rows: list[Any], opening: Opening) -> list[KeypointSequence]:
-    """Everybody's keypoints at once, which costs little more than one person's."""
-    if opening.skeleton is None or opening.image_size is None:
+    """All people's keypoints converted at once, which takes little longer than for one."""
+    if opening.skeleton is None or opening.size is None:
         missing = "skeleton" if opening.skeleton is None else "image_size"
         raise InvalidInput(f"keypoints need {missing} in the first message", (missing,))
     if not rows:
@@ -165,20 +168,19 @@ def _keypoints(rows: list[Any], opening: Opening) -> list[KeypointSequence]:
     try:
         xy, score = read_keypoints(rows, skeleton, len(rows))
     except InvalidInput as error:
-        raise _placed(error) from error
-    width, height = opening.image_size
-    everybody = KeypointSequence(
-        xy.astype(np.float32), score.astype(np.float32), (width, height), opening.fps, skeleton
+        raise _relocated(error) from error
+    people = KeypointSequence(
+        xy.astype(np.float32), score.astype(np.float32), opening.size, opening.fps, skeleton
     ).to_h36m17()
     if len(rows) == 1:
-        return [everybody]
+        return [people]
     return [
-        replace(everybody, xy=xy[None], confidence=score[None])
-        for xy, score in zip(everybody.xy, everybody.confidence, strict=True)
+        replace(people, xy=xy[None], confidence=score[None])
+        for xy, score in zip(people.xy, people.confidence, strict=True)
     ]
 
 
-def _placed(error: InvalidInput) -> InvalidInput:
+def _relocated(error: InvalidInput) -> InvalidInput:
     """keypoints[1][5], of person 1 -> people[1].keypoints[5]."""
     keypoints, *rest = error.where
     where = ("people", *rest[:1], keypoints, *rest[1:])
@@ -188,7 +190,7 @@ def _placed(error: InvalidInput) -> InvalidInput:
 
 def _parsed(text: str) -> dict[str, Any]:
     if len(text) > MAX_TEXT_BYTES:
-        raise TooLarge(f"a text message has at most {MAX_TEXT_BYTES} characters, got {len(text)}")
+        raise TooLarge(f"a text message may have {MAX_TEXT_BYTES} characters, got {len(text)}")
     return parse_object(text, "the message")
 
 
@@ -200,7 +202,7 @@ def _validated(model: type[Model], document: dict[str, Any]) -> Model:
 
 
 def ready_text(opening: Opening, lifter: Lifter) -> str:
-    """What the client may rely on from now on."""
+    """The response to the opening."""
     lookahead = opening.provisional_after(lifter)
     delay_frames = lifter.delay_frames(opening.fps)
     return _text(
@@ -218,9 +220,8 @@ def ready_text(opening: Opening, lifter: Lifter) -> str:
 
 
 def _applied(opening: Opening, lifter: Lifter) -> dict[str, Any]:
-    size = None if opening.image_size is None else (opening.image_size[0], opening.image_size[1])
     return {
-        **applied(lifter, opening.options(), opening.fps, size),
+        **applied(lifter, opening.options(), opening.fps, opening.size),
         "repair": "left/right swaps undone, from past frames alone" if opening.repair else False,
         "policy": opening.policy,
         "confidence_within_mm": None,
@@ -230,13 +231,13 @@ def _applied(opening: Opening, lifter: Lifter) -> dict[str, Any]:
 def _missing(lifter: Lifter) -> list[str]:
     if lifter.has_dense:
         return []
-    return [f"model {lifter.name} gives no early answers: every frame has its final one alone"]
+    return [f"model {lifter.name} has no provisional poses; only final poses are sent"]
 
 
-def answer_text(answer: Answer) -> str:
-    people = [{"id": id, "pose": pose} for id, pose in answer.people.items()]
-    document = {"frame": answer.frame, "final": answer.final, "people": people}
-    return _text({**document, "skipped": list(answer.skipped)} if answer.skipped else document)
+def poses_text(frame: FramePoses) -> str:
+    people = [{"id": id, "pose": pose} for id, pose in frame.people.items()]
+    document = {"frame": frame.frame, "final": frame.final, "people": people}
+    return _text({**document, "skipped": list(frame.skipped)} if frame.skipped else document)
 
 
 def error_text(error: PoseError) -> str:

@@ -1,10 +1,10 @@
-"""A live stream without its socket: frames of people in, answers out, in the frames' order.
+"""A live stream without its socket: people's keypoints in, poses out, in frame order.
 
-Rules for whoever changes this: a person's presence is an unbroken run of frames, and has windows of
-its own; who is absent in a frame is flushed with that frame, and begins anew on return. A frame is
-answered twice, early and finally (once, without early answers), each time with all of its people
-and after the frame before it. Nothing here runs the network or waits: `push` and `flush` say what
-is to be carried out, `answer` takes what came of it.
+Invariants: a person is lifted in a MotionStream of their own while present in every frame; a person
+who is absent in a frame is flushed with it, and starts anew on return. Every frame is returned with
+provisional poses (if there are any) and with final ones, each time with all its people, and in
+order. Nothing here runs the network or waits: `push` and `flush` return lift tasks, and `complete`
+takes their results.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,9 +20,9 @@ PersonId = int | str
 Pose = NDArray[np.float32]
 
 
-class Answer(NamedTuple):
-    """The people of one frame; each pose is (17, 3) m. `skipped` are the frames just before it that
-    nobody looked at: theirs are guessed from their neighbours."""
+class FramePoses(NamedTuple):
+    """The people of one frame, with poses (17, 3) m. `skipped` are the frames just before it whose
+    images were not processed; their poses are interpolated."""
 
     frame: int
     final: bool
@@ -30,88 +30,79 @@ class Answer(NamedTuple):
     skipped: Sequence[int]
 
 
-class PersonAnswers(NamedTuple):
-    """What came of one person's lifting; frames are counted from `first`."""
+class PersonPoses(NamedTuple):
+    """The result of one person's lift task; frames of the poses are counted from `first`."""
 
     id: PersonId
     first: int
-    found: StreamAnswers
+    poses: StreamAnswers
 
 
-PersonLifting = Lifting[PersonAnswers]
+PersonTask = Lifting[PersonPoses]
 
 
 class LiveSession:
-    """The people of one stream. `open_stream` opens a new MotionStream each time that a person
-    appears; `provisional`: it gives provisional poses, too."""
+    """The people of one stream. `open_stream` is called whenever a person appears; `provisional`:
+    its streams return provisional poses, too."""
 
-    def __init__(
-        self,
-        open_stream: Callable[[], MotionStream],
-        *,
-        provisional: bool,
-    ):
+    def __init__(self, open_stream: Callable[[], MotionStream], *, provisional: bool):
         self._open_stream = open_stream
         self._present: dict[PersonId, _Presence] = {}
         self._orders = [_FrameOrder(final) for final in ((False, True) if provisional else (True,))]
 
-    def push(
-        self, frames: range, people: Mapping[PersonId, KeypointSequence]
-    ) -> list[PersonLifting]:
-        """The next frames, most often one. Each sequence ends with them; one that is shorter begins
-        with its own first frame. To be carried out, in any order, before the next."""
+    def push(self, frames: range, people: Mapping[PersonId, KeypointSequence]) -> list[PersonTask]:
+        """Take the next frames, most often one. Each person's keypoints are those of the last of
+        these frames; a person without all of them is new. Run the tasks, in any order, and
+        `complete` their results before the next push."""
         staying = {
             id
             for id, sequence in people.items()
             if id in self._present and len(sequence) == len(frames)
         }
         leaving = [self._leave(id) for id in list(self._present) if id not in staying]
-        taken = [self._take(id, sequence, frames) for id, sequence in people.items()]
+        pushed = [self._push(id, sequence, frames) for id, sequence in people.items()]
         for order in self._orders:
             order.expect(frames, {id: len(sequence) for id, sequence in people.items()})
-        return [*leaving, *taken]
+        return [*leaving, *pushed]
 
-    def flush(self) -> list[PersonLifting]:
-        """At the end: everybody leaves."""
+    def flush(self) -> list[PersonTask]:
+        """Flush all people, at the end of the stream."""
         return [self._leave(id) for id in list(self._present)]
 
-    def answer(self, found: Iterable[PersonAnswers]) -> list[Answer]:
-        """What all liftings of one push or flush gave -> the answers that are now complete."""
-        for one in found:
+    def complete(self, results: Iterable[PersonPoses]) -> list[FramePoses]:
+        """Take the results of all tasks of one push or flush; returns the completed frames."""
+        for result in results:
             for order in self._orders:
-                order.put(one)
-        return [answer for order in self._orders for answer in order.complete()]
+                order.put(result)
+        return [frame for order in self._orders for frame in order.complete()]
 
-    def _take(self, id: PersonId, sequence: KeypointSequence, frames: range) -> PersonLifting:
+    def _push(self, id: PersonId, sequence: KeypointSequence, frames: range) -> PersonTask:
         if id not in self._present:
-            self._present[id] = _Presence(
-                id,
-                frames.stop - len(sequence),
-                self._open_stream(),
-            )
+            first = frames.stop - len(sequence)
+            self._present[id] = _Presence(id, first, self._open_stream())
         presence = self._present[id]
-        return presence.finish(presence.stream.push(sequence))
+        return presence.task(presence.stream.push(sequence))
 
-    def _leave(self, id: PersonId) -> PersonLifting:
+    def _leave(self, id: PersonId) -> PersonTask:
         presence = self._present.pop(id)
-        return presence.finish(presence.stream.flush())
+        return presence.task(presence.stream.flush())
 
 
 @dataclass(frozen=True)
 class _Presence:
-    """One person from their coming, in frame `first`, to their leaving."""
+    """One person who is present from frame `first` on."""
 
     id: PersonId
     first: int
     stream: MotionStream
 
-    def finish(self, task: Lifting[StreamAnswers]) -> PersonLifting:
-        return PersonAnswers(self.id, self.first, (yield from task))
+    def task(self, task: Lifting[StreamAnswers]) -> PersonTask:
+        return PersonPoses(self.id, self.first, (yield from task))
 
 
 @dataclass
-class _Waiting:
-    """A frame whose people are not all answered yet; those who are not have None."""
+class _Pending:
+    """A frame with people whose poses are not known yet, which are None."""
 
     people: dict[PersonId, Pose | None]
     skipped: Sequence[int]
@@ -119,28 +110,28 @@ class _Waiting:
 
 @dataclass
 class _FrameOrder:
-    """Gives each frame out in order, once it has all its people."""
+    """Returns the frames in order, each when the poses of all its people are known."""
 
     final: bool
-    _frames: dict[int, _Waiting] = field(default_factory=dict)
+    _frames: dict[int, _Pending] = field(default_factory=dict)
 
     def expect(self, frames: range, lengths: Mapping[PersonId, int]) -> None:
-        """Frames to come, and in how many of the last of them each person is."""
+        """Add frames; each person is present in the last `lengths[id]` of them."""
         for frame in frames:
             people = [id for id, length in lengths.items() if frame >= frames.stop - length]
-            self._frames[frame] = _Waiting(dict.fromkeys(people), ())
+            self._frames[frame] = _Pending(dict.fromkeys(people), ())
         self._frames[frames[-1]].skipped = frames[:-1]
 
-    def put(self, answers: PersonAnswers) -> None:
-        poses = answers.found.final if self.final else answers.found.early
+    def put(self, result: PersonPoses) -> None:
+        poses = result.poses.final if self.final else result.poses.early
         for frame, xyz in zip(poses.frames, poses.xyz, strict=True):
-            self._frames[answers.first + frame].people[answers.id] = xyz
+            self._frames[result.first + frame].people[result.id] = xyz
 
-    def complete(self) -> Iterator[Answer]:
+    def complete(self) -> Iterator[FramePoses]:
         for frame in list(self._frames):
-            waiting = self._frames[frame]
-            people = {id: xyz for id, xyz in waiting.people.items() if xyz is not None}
-            if len(people) < len(waiting.people):
+            pending = self._frames[frame]
+            people = {id: xyz for id, xyz in pending.people.items() if xyz is not None}
+            if len(people) < len(pending.people):
                 return
             del self._frames[frame]
-            yield Answer(frame, self.final, people, waiting.skipped)
+            yield FramePoses(frame, self.final, people, pending.skipped)

@@ -1,4 +1,4 @@
-"""The socket of WS /stream: what comes in, what goes out, how it ends."""
+"""The WebSocket of WS /stream: receives frames, sends poses, and closes with an error's code."""
 
 import asyncio
 import logging
@@ -22,25 +22,26 @@ from service.live.latest_image import LatestImage, Message
 from service.live.messages import (
     End,
     Opening,
-    answer_text,
     error_text,
+    poses_text,
     read_message,
     read_opening,
     ready_text,
 )
 from service.live.outbox import Outbox
-from service.live.session import Answer, LiveSession, PersonAnswers, PersonId, PersonLifting
-from service.live.watching import Camera, Watcher
+from service.live.session import FramePoses, LiveSession, PersonId, PersonPoses, PersonTask
+from service.live.watching import ImageOptions, Watcher
 from service.state import ServiceState
 from service.wire.problems import problem
 
 FAREWELL_S = 2.0
-"""How long the last words to a client may take, when a stream ends before its time."""
+"""Time limit for the last messages of a stream that ends with an error."""
 MAX_REASON_BYTES = 123
 """RFC 6455, 5.5: a control frame has at most 125 bytes, two of them the code."""
 CLOSE_CODES = {415: 1003, 500: 1011, 503: 1013}
 """Status of a problem -> WebSocket close code (RFC 6455, 7.4.1); 1008 for all others."""
-PICTURE_PEOPLE = 4
+IMAGE_PEOPLE = 4
+"""The default of max_people for images."""
 
 Frames = AsyncGenerator[tuple[range, Mapping[PersonId, KeypointSequence]], None]
 
@@ -50,7 +51,7 @@ _log = logging.getLogger("poselift")
 
 @router.websocket("/stream")
 async def stream(socket: WebSocket) -> None:
-    """Lift people frame by frame; docs/streaming.md tells the messages."""
+    """Lift people frame by frame; docs/streaming.md describes the messages."""
     service: ServiceState = socket.app.state.service
     await socket.accept()
     with suppress(WebSocketDisconnect):
@@ -68,24 +69,24 @@ async def stream(socket: WebSocket) -> None:
 
 
 async def _refuse(socket: WebSocket, error: PoseError) -> None:
-    """The last words; to a client who reads nothing, none."""
-    found = problem(error)
-    reason = found["detail"].encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+    """Send the error and close; give up on a client that does not read."""
+    document = problem(error)
+    reason = document["detail"].encode()[:MAX_REASON_BYTES].decode(errors="ignore")
     with suppress(TimeoutError):
         async with asyncio.timeout(FAREWELL_S):
             await _send(socket, error_text(error))
-            await socket.close(CLOSE_CODES.get(found["status"], 1008), reason)
+            await socket.close(CLOSE_CODES.get(document["status"], 1008), reason)
 
 
 async def _send(socket: WebSocket, text: str) -> None:
     try:
         await socket.send_text(text)
-    except RuntimeError as error:  # the server closed it, for want of a pong or for a bad frame
+    except RuntimeError as error:  # uvicorn closed it, after a missing pong or a bad frame
         raise WebSocketDisconnect(1006) from error
 
 
 class _Conversation:
-    """One client's stream, from the first message to the last answer."""
+    """One client's stream, from the first message to the last pose."""
 
     def __init__(self, socket: WebSocket, service: ServiceState):
         self._socket = socket
@@ -110,43 +111,43 @@ class _Conversation:
         async with sending(outbox, self._send), aclosing(self._frames(opening, lifter)) as frames:
             async for span, people in frames:
                 with self._service.live_load.measure(self, len(span), opening.fps):
-                    found = await self._lift(session.push(span, people), lifter)
-                await self._answer(session.answer(found), outbox)
-            found = await self._lift(session.flush(), lifter)
-            await self._answer(session.answer(found), outbox)
+                    results = await self._lift(session.push(span, people), lifter)
+                await self._put(session.complete(results), outbox)
+            results = await self._lift(session.flush(), lifter)
+            await self._put(session.complete(results), outbox)
 
     async def _opening(self) -> Opening:
         for name in self._socket.query_params:
-            raise InvalidInput(f"unknown query option {name[:80]!r}; there are none here")
+            raise InvalidInput(f"unknown query option {name[:80]!r}; WS /stream has none")
         first = await self._receive()
         if isinstance(first, bytes):
-            raise NotUnderstood("the first message is JSON, as text; pictures come after it")
+            raise NotUnderstood("the first message must be JSON text, got a binary message")
         return read_opening(first, self._settings)
 
-    async def _lift(self, liftings: Sequence[PersonLifting], lifter: Lifter) -> list[PersonAnswers]:
-        # the session goes on from these: the number of streams and of their people is the bound
+    async def _lift(self, tasks: Sequence[PersonTask], lifter: Lifter) -> list[PersonPoses]:
+        # a rejected task would end the stream; streams and their people are limited instead
         submit = partial(self._service.batcher.submit, lifter, live=True, bypass_limit=True)
-        if len(liftings) == 1:  # as most often; a task of its own costs half of a message's reading
-            return [await submit(liftings[0])]
-        return await asyncio.gather(*(submit(one) for one in liftings))
+        if len(tasks) == 1:  # the usual case; an asyncio task costs half of reading a message
+            return [await submit(tasks[0])]
+        return await asyncio.gather(*map(submit, tasks))
 
-    async def _answer(self, answers: Sequence[Answer], outbox: Outbox) -> None:
-        for answer in answers:
-            if answer.final:
-                self._service.telemetry.lifted(len(answer.people))
-            await outbox.put(answer_text(answer), provisional=not answer.final)
+    async def _put(self, frames: Sequence[FramePoses], outbox: Outbox) -> None:
+        for frame in frames:
+            if frame.final:
+                self._service.telemetry.lifted(len(frame.people))
+            await outbox.put(poses_text(frame), provisional=not frame.final)
 
     async def _frames(self, opening: Opening, lifter: Lifter) -> Frames:
-        """What the client sends, people's keypoints or pictures, as its first message after the
-        opening decides."""
+        """The frames that the client sends, as keypoints or as images, according to its first
+        message after the opening."""
         first = await self._receive()
         if isinstance(first, bytes):
-            frames = self._pictures(first, self._camera(opening, lifter))
+            frames = self._images(first, self._image_options(opening, lifter))
         else:
             frames = self._keypoints(first, opening)
         async with aclosing(frames):
-            async for one in frames:
-                yield one
+            async for frame in frames:
+                yield frame
 
     async def _keypoints(self, message: Message, opening: Opening) -> Frames:
         most = opening.max_people or self._settings.live_people
@@ -155,39 +156,38 @@ class _Conversation:
         while True:
             if isinstance(message, bytes):
                 raise NotUnderstood("this stream takes keypoints, as text; got a binary message")
-            got = read_message(message, opening, most)
-            if isinstance(got, End):
+            frame = read_message(message, opening, most)
+            if isinstance(frame, End):
                 return
-            if expected is not None and got.frame != expected:
-                raise Conflict(f"frame {expected} is expected next, got {got.frame}")
-            expected = got.frame + 1
-            people = repairs.push(got.people) if opening.repair else got.people
-            yield range(got.frame, expected), people
+            if expected is not None and frame.number != expected:
+                raise Conflict(f"frame {expected} is expected next, got {frame.number}")
+            expected = frame.number + 1
+            people = repairs.push(frame.people) if opening.repair else frame.people
+            yield range(frame.number, expected), people
             message = await self._receive()
 
-    async def _pictures(self, first: bytes, camera: Camera) -> Frames:
+    async def _images(self, first: bytes, options: ImageOptions) -> Frames:
         with self._service.live_pictures.enter():
-            watcher = Watcher(camera)
+            watcher = Watcher(options)
             threads = self._service.watching
-            newest = LatestImage()
-            receiving = asyncio.create_task(newest.receive_all(first, self._receive))
+            latest = LatestImage()
+            receiving = asyncio.create_task(latest.receive_all(first, self._receive))
             try:
-                while (picture := await newest.take()) is not None:
-                    look = partial(watcher.look, *picture)
-                    yield await asyncio.get_running_loop().run_in_executor(threads, look)
+                while (image := await latest.take()) is not None:
+                    detect = partial(watcher.detect, *image)
+                    yield await asyncio.get_running_loop().run_in_executor(threads, detect)
             finally:
                 receiving.cancel()
-                # not behind other streams' looks: a detector is 0.3 GB, and the place is free after
+                # in a thread of its own, to free the detector's 0.3 GB before other streams' images
                 await asyncio.to_thread(watcher.close)
 
-    def _camera(self, opening: Opening, lifter: Lifter) -> Camera:
-        size = opening.image_size
-        return Camera(
+    def _image_options(self, opening: Opening, lifter: Lifter) -> ImageOptions:
+        return ImageOptions(
             fps=opening.fps,
-            image_size=None if size is None else (size[0], size[1]),
+            image_size=opening.size,
             detector=opening.detector or self._settings.detector,
             device=lifter.device,
-            max_people=opening.max_people or min(PICTURE_PEOPLE, self._settings.live_people),
+            max_people=opening.max_people or min(IMAGE_PEOPLE, self._settings.live_people),
             max_pixels=self._settings.max_picture_pixels,
             repair=opening.repair,
         )
@@ -205,33 +205,32 @@ class _Conversation:
         text: str | None = message.get("text")
         if text is not None:
             return text
-        if len(message["bytes"]) > self._settings.live_message_bytes:  # where uvicorn is not told
-            most_mb = self._settings.live_message_mb
-            raise TooLarge(f"a message has at most {most_mb:g} MB here")
+        if len(message["bytes"]) > self._settings.live_message_bytes:  # a server without our limit
+            raise TooLarge(f"messages may have {self._settings.live_message_mb:g} MB")
         return message["bytes"]
 
     async def _send(self, text: str) -> None:
-        """Raises Stalled where the client takes nothing."""
+        """Raises Stalled if the client does not read."""
         try:
             async with asyncio.timeout(self._settings.live_idle_s):
                 await _send(self._socket, text)
         except TimeoutError:
             idle_s = self._settings.live_idle_s
-            raise Stalled(f"no answer was taken for {idle_s:g} s") from None
+            raise Stalled(f"no message was read for {idle_s:g} s") from None
 
 
 def _session(opening: Opening, lifter: Lifter) -> LiveSession:
-    """Raises InvalidInput where the model cannot do what the options ask."""
+    """Raises InvalidInput if the model does not support the options."""
     lookahead = opening.provisional_after(lifter)
     open_stream = partial(MotionStream, lifter, opening.options(), lookahead, fps=opening.fps)
-    open_stream()
+    open_stream()  # checks the options
     return LiveSession(open_stream, provisional=lookahead is not None)
 
 
 @asynccontextmanager
 async def sending(outbox: Outbox, send: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
-    """Sends what is put, also what is left at the end: all of it after work that ended well, what a
-    short while allows after work that failed."""
+    """Send the outbox's messages in a task of their own; at the end also the remaining ones, after
+    an error within FAREWELL_S."""
     sender = asyncio.create_task(outbox.drain(send))
     try:
         yield

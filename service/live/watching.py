@@ -14,8 +14,8 @@ from service.live.session import PersonId
 
 
 @dataclass(frozen=True)
-class Camera:
-    """What is known of a stream's images before they arrive; image_size None: that of the first."""
+class ImageOptions:
+    """How a stream's images are processed; image_size None: that of the first image."""
 
     fps: float
     image_size: tuple[int, int] | None
@@ -27,25 +27,24 @@ class Camera:
 
 
 class Watcher:
-    """Decodes images and finds the people in them, in any threads, one image at a time. Opens its
-    detector for the first."""
+    """Decodes images and detects people, in any thread, one image at a time. The first image opens
+    the detector."""
 
-    def __init__(self, camera: Camera):
-        self._camera = camera
-        self._size = camera.image_size
+    def __init__(self, options: ImageOptions):
+        self._options = options
+        self._size = options.image_size
         self._people: PeopleWatcher | None = None
-        # a client that leaves closes the watcher, perhaps while it is at work
+        # the watcher may be closed while an image is being processed
         self._lock = threading.Lock()
         self._closed = False
 
-    def look(self, jpeg: bytes, frame: int) -> tuple[range, Mapping[PersonId, KeypointSequence]]:
-        """The frames since the last image, and the people by identity: over all these frames, or,
-        if new, in the last alone. Raises NotUnderstood, TooLarge, InvalidInput and
+    def detect(self, jpeg: bytes, frame: int) -> tuple[range, Mapping[PersonId, KeypointSequence]]:
+        """PeopleWatcher.detect of a JPEG image; raises NotUnderstood, TooLarge, InvalidInput and
         DetectorUnavailable."""
         with self._lock:
             if self._closed:
                 raise NotReady("the stream ended before this image was processed")
-            image = read_jpeg(jpeg, self._camera.max_pixels)
+            image = read_jpeg(jpeg, self._options.max_pixels)
             self._check_size(image)
             if self._people is None:
                 self._people = self._open()
@@ -53,7 +52,7 @@ class Watcher:
             return frames, {id: people[id] for id in people}
 
     def close(self) -> None:
-        """Blocks until the image being processed is done."""
+        """Close the detector, after the image being processed."""
         with self._lock:
             self._closed = True
             if self._people is not None:
@@ -61,9 +60,9 @@ class Watcher:
                 self._people = None
 
     def _open(self) -> PeopleWatcher:
-        camera = self._camera
-        detector = open_detector(camera.detector, camera.max_people, camera.device)
-        return PeopleWatcher(detector, camera.fps, camera.max_people, repair=camera.repair)
+        options = self._options
+        detector = open_detector(options.detector, options.max_people, options.device)
+        return PeopleWatcher(detector, options.fps, options.max_people, repair=options.repair)
 
     def _check_size(self, image: NDArray[np.uint8]) -> None:
         size = (image.shape[1], image.shape[0])

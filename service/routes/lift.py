@@ -1,4 +1,4 @@
-"""POST /lift: one person's 2D keypoints in, 3D poses out; whole, or as a stream."""
+"""POST /lift: 2D keypoints of one person -> 3D poses, as a whole or as a stream."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -26,12 +26,12 @@ from service.wire.lift import (
 from service.wire.openapi import routes as documented
 
 router = APIRouter(dependencies=[Depends(no_options)])
-PIECE_FRAMES = 1000
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
+PIECE_FRAMES = 1000
 INLINE_BYTES, INLINE_FRAMES = 40_000, 60
-"""What takes about a millisecond to read or write; more would hold up the event loop."""
+"""Reading or writing these takes about 1 ms; more is done in a thread, not in the event loop."""
 
 
 @router.post("/lift", **documented.LIFT)
@@ -42,29 +42,29 @@ async def post_lift(request: Request, service: Service) -> Response:
         body = await read_body(request, settings.max_body_bytes, settings.upload_stall_s)
         packed = npz.MEDIA_TYPE in _media_types(request, "content-type")
         large = packed or len(body) > INLINE_BYTES
-        asked = await _run(large, _read, packed, body, settings)
-        if asked.stream is None:
-            result = await run_while_connected(_lift(asked, service), request.receive)
+        lift = await _run(large, _read, packed, body, settings)
+        if lift.stream is None:
+            result = await run_while_connected(_lift(lift, service), request.receive)
         else:
-            # carried out even if the client leaves: the stream goes on from known frames
-            result = await service.streams.push(asked.stream, asked)
+            # runs to its end even if the client leaves, so that the stream's state is known
+            result = await service.streams.push(lift.stream, lift)
         service.telemetry.lifted(len(result.frames))
-        return await _run(len(result.frames) > INLINE_FRAMES, _reply, request, result)
+        return await _run(len(result.frames) > INLINE_FRAMES, _response, request, result)
 
 
 @router.get("/streams", **documented.STREAMS)
 async def get_streams(service: Service) -> Response:
-    """The streams that are open."""
+    """The open streams."""
     return Response(dump({"streams": service.streams.documents()}), media_type="application/json")
 
 
 @router.delete("/streams/{id}", **documented.STREAM_END)
 async def delete_stream(request: Request, service: Service, id: str) -> Response:
-    """End a stream: the poses that are still owed."""
+    """End a stream and return its remaining poses."""
     with not_ready_on_cancel():
         result = await service.streams.end(id)
     service.telemetry.lifted(len(result.frames))
-    return _reply(request, result)
+    return _response(request, result)
 
 
 async def _run(
@@ -85,22 +85,21 @@ def _read(packed: bool, body: bytes, settings: Settings) -> LiftRequest:
     return read_lift(body, settings.max_frames)
 
 
-async def _lift(asked: LiftRequest, service: ServiceState) -> LiftResult:
-    lifter = await service.lifters.loaded(asked.model)
-    place = asked.options.space != "root"  # the root of 1000 frames takes half the time of lifting
-    task = lifting_keypoints(asked.sequence, lifter, asked.options, place=place)
+async def _lift(lift: LiftRequest, service: ServiceState) -> LiftResult:
+    lifter = await service.lifters.loaded(lift.model)
+    place = lift.options.space != "root"  # the root takes half as long as lifting
+    task = lifting_keypoints(lift.sequence, lifter, lift.options, place=place)
     return lift_result(await service.batcher.submit(lifter, task, live=False))
 
 
-def _reply(request: Request, result: LiftResult) -> Response:
+def _response(request: Request, result: LiftResult) -> Response:
     if npz.MEDIA_TYPE in _media_types(request, "accept"):
         return Response(npz.write_npz(result), media_type=npz.MEDIA_TYPE)
     return Response(_dump_in_pieces(lift_document(result)), media_type="application/json")
 
 
 def _dump_in_pieces(document: Mapping[str, Any]) -> bytes:
-    """What `dump` gives; which lets nobody else run meanwhile, in any thread: 0.7 s for 100,000
-    frames."""
+    """`dump` in pieces, because it holds the GIL: 0.7 s for 100,000 frames."""
     fields = (dump(name) + b":" + _dump_rows(value) for name, value in document.items())
     return b"{" + b",".join(fields) + b"}"
 
@@ -114,5 +113,5 @@ def _dump_rows(value: Any) -> bytes:
 
 
 def _media_types(request: Request, header: str) -> set[str]:
-    given = request.headers.get(header, "").lower().split(",")
-    return {one.partition(";")[0].strip() for one in given}
+    values = request.headers.get(header, "").lower().split(",")
+    return {value.partition(";")[0].strip() for value in values}

@@ -1,4 +1,4 @@
-"""Query options: only those that exist, each once."""
+"""Query options of the routes; unknown and repeated ones are rejected."""
 
 from collections import Counter
 from typing import Annotated, Literal
@@ -25,12 +25,12 @@ class VideoQuery(_Options):  # type: ignore[misc, valid-type]
     ] = None
 
     def options(self, default_detector: str) -> VideoOptions:
-        """Raises InvalidInput where a value is beyond what the pipeline takes."""
+        """Raises InvalidInput for a value outside its limits."""
         values = self.model_dump(exclude={"model", "detector"})
         return VideoOptions(detector=self._detector(default_detector), **values)
 
     def _detector(self, default: str) -> str:
-        """Only a known name: files and addresses are for the operator to choose."""
+        """Known names only, because others may be files or addresses."""
         if self.detector is None:
             return default
         if self.detector not in (default, *DETECTORS):
@@ -59,7 +59,7 @@ class ResultQuery(BaseModel):
 
     @property
     def file_name(self) -> str:
-        """Of the file that answers. Raises UnknownName, and InvalidInput for one person of json."""
+        """The result file; raises UnknownName, and InvalidInput for `person` with json."""
         if self.format == "json":
             if self.person is not None:
                 raise InvalidInput("json holds everybody; leave `person` away", ("person",))
@@ -79,16 +79,16 @@ class ResultQuery(BaseModel):
 
 
 def no_options(request: Request) -> None:
-    """For what takes no query options: one that is given is refused, never ignored."""
+    """Rejects query options on a route that has none."""
     for name in request.query_params:
-        raise InvalidInput(f"unknown query option {name[:80]!r}; there are none here", (name[:80],))
+        raise InvalidInput(f"unknown query option {name[:80]!r}; this route has none", (name[:80],))
 
 
 async def _once_each(request: Request) -> None:
-    given = Counter(name for name, _ in request.query_params.multi_items())
-    for name, count in given.items():
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    for name, count in counts.items():
         if count > 1:
-            raise InvalidInput(f"the query option {name!r} is given {count} times", (name,))
+            raise InvalidInput(f"the query option {name!r} occurs {count} times", (name,))
 
 
 OPTIONS_ONCE = Depends(_once_each)

@@ -1,4 +1,4 @@
-"""JSON documents: the result of a video, written and read; any object, parsed."""
+"""JSON documents: parse objects; write and read the result of a video."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -22,21 +22,21 @@ from service.wire.keypoints import read_keypoints, write_keypoints
 
 
 def parse_object(text: bytes | str, name: str) -> dict[str, Any]:
-    """One JSON object; raises NotJson and InvalidInput."""
+    """Parse a JSON object; raises NotJson and InvalidInput."""
     try:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        # 1e999 is JSON, but no number that a computer holds
+        # 1e999 is valid JSON, but not a float64
         if "infinity" in error.msg:
             raise InvalidInput(f"a number is out of range ({error})") from error
         raise NotJson(f"{name} is not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise InvalidInput(f"{name} is one JSON object")
+        raise InvalidInput(f"{name} must be a JSON object")
     return document
 
 
 def video_document(result: VideoResult) -> dict[str, Any]:
-    """The result of a video; orjson writes its arrays."""
+    """The result of a video as JSON; `dump` writes its arrays."""
     detector, detector_version = result.detector
     model, model_version = result.model
     return {
@@ -74,7 +74,7 @@ def _person_document(person: PersonMotion) -> dict[str, Any]:
 
 
 def read_video_document(text: bytes, name: str) -> VideoResult:
-    """The result that dump wrote of video_document; raises NotJson and InvalidInput."""
+    """The inverse of `dump(video_document(..))`; raises NotJson and InvalidInput."""
     document = parse_object(text, name)
     try:
         video = VideoInfo(**document["video"])
@@ -107,17 +107,15 @@ def _read_person(document: Mapping[str, Any], video: VideoInfo, space: str) -> P
     poses = PoseSequence(np.array(document["poses"], np.float32), video.fps, space=space)
     root = np.array(document["root"], np.float32)
     if not len(frames) == len(times_s) == len(xy) == len(poses) == len(root):
-        raise ValueError(
-            f"person {document['id']}: as many frames, times, keypoints, poses and roots"
-        )
+        raise ValueError(f"person {document['id']}: frames, times, .. differ in length")
     size = (video.width, video.height)
     keypoints = KeypointSequence(
         xy.astype(np.float32), score.astype(np.float32), size, video.fps, H36M17
     )
-    sure = document.get("confidence")
-    confidence = None if sure is None else np.array(sure, np.float32)
+    values = document.get("confidence")
+    confidence = None if values is None else np.array(values, np.float32)
     if confidence is not None and confidence.shape != (len(frames), len(H36M17.joints)):
-        raise ValueError(f"person {document['id']}: a confidence for each joint of each frame")
+        raise ValueError(f"person {document['id']}: confidence is {confidence.shape}")
     return PersonMotion(
         int(document["id"]),
         frames,

@@ -1,4 +1,4 @@
-"""Fields that several requests share, with their types, limits and descriptions."""
+"""Field types of requests, and request models made from options dataclasses."""
 
 from dataclasses import MISSING, fields
 from typing import Annotated, Any, Literal, get_type_hints
@@ -11,7 +11,7 @@ STRICT = ConfigDict(strict=True, extra="forbid")
 
 
 def whole(value: object) -> object:
-    """JSON has one kind of number: 1920.0 is whole."""
+    """1920.0 -> 1920, because JSON has only one type of number."""
     return int(value) if type(value) is float and value.is_integer() else value
 
 

@@ -1,5 +1,4 @@
-"""Results as files: JSON as on the wire, or what model.formats writes; complete or not there at
-all."""
+"""Results as files, written atomically: JSON as on the wire, or a format of model.formats."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,13 +17,13 @@ KNOWN_SUFFIXES = ", ".join(SUFFIXES.values())
 
 
 def format_of(path: Path) -> str | None:
-    """The format that a file's name says; None where it ends like none of them."""
-    fitting = [name for name, suffix in SUFFIXES.items() if path.name.lower().endswith(suffix)]
-    return max(fitting, key=lambda name: len(SUFFIXES[name]), default=None)
+    """The format of a file name's suffix, the longest that fits; None for an unknown one."""
+    formats = [name for name, suffix in SUFFIXES.items() if path.name.lower().endswith(suffix)]
+    return max(formats, key=lambda name: len(SUFFIXES[name]), default=None)
 
 
 def check_place(path: Path) -> None:
-    """Raises InvalidInput, before the work, for a file that could not be written after it."""
+    """Raises InvalidInput if the file cannot be written; called before the work."""
     if not path.parent.is_dir():
         raise InvalidInput(f"{path}: there is no folder {path.parent}")
     if path.is_dir():
@@ -32,8 +31,7 @@ def check_place(path: Path) -> None:
 
 
 def format_to_write(path: Path) -> str:
-    """The format of a file that is to be written; raises InvalidInput, before the work, where it
-    could not be."""
+    """The format of a file to write; raises InvalidInput if it cannot be written."""
     format = format_of(path)
     if format is None:
         raise InvalidInput(f"{path}: the name ends in {KNOWN_SUFFIXES}")
@@ -42,7 +40,7 @@ def format_to_write(path: Path) -> str:
 
 
 def write_lift(result: VideoResult, path: Path) -> None:
-    """The result of one person's keypoints, in the format that the file's name says."""
+    """Write the result of one person's keypoints in the format of the file's suffix."""
     format = format_to_write(path)
     if format == JSON:
         _write_json(lift_document(lift_result(result)), path)
@@ -58,7 +56,7 @@ def write_video(result: VideoResult, path: Path) -> None:
 
 
 def read_result(path: Path) -> VideoResult:
-    """What write_video wrote; raises InvalidInput for any other file, OSError."""
+    """Read a file of write_video; raises InvalidInput and OSError."""
     format = format_of(path)
     if format == "npz":
         return read_npz(path)

@@ -1,4 +1,4 @@
-"""POST /lift on the wire: the request read and checked, the result as a document."""
+"""POST /lift on the wire: requests are read and checked, results written as documents."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,8 +32,8 @@ _Frames = {
     "type": "array",
     "minItems": 1,
     "items": {"type": ["array", "null"], "items": _Row},
-    "description": "T frames of J rows [x, y] or [x, y, score] in px of the upright picture; null "
-    "for a joint not seen, or for a frame without the person",
+    "description": "T frames of J rows [x, y] or [x, y, score] in px of the upright image; null "
+    "for an unseen joint, or for a frame without the person",
 }
 
 _Options = options_model("LiftFields", MotionOptions, STRICT)
@@ -55,7 +55,7 @@ class LiftBody(_Options):  # type: ignore[misc, valid-type]
         str | None,
         Field(
             pattern="^[A-Za-z0-9._-]{1,64}$",
-            description="a name of your own: these frames follow those sent under it before",
+            description="an id of your choice: these frames follow those sent before with this id",
         ),
     ] = None
     first_frame: Annotated[
@@ -65,19 +65,16 @@ class LiftBody(_Options):  # type: ignore[misc, valid-type]
     lookahead: Annotated[
         Count | None,
         Field(
-            description="of a stream: also a provisional pose of each frame so many frames after "
-            "it, before its window is complete; 0 at once; default: final poses alone",
+            description="of a stream: also return a provisional pose of each frame this many "
+            "frames after it; 0: at once; default: final poses only",
         ),
     ] = None
 
 
 @dataclass(frozen=True)
 class LiftRequest:
-    """A checked POST /lift.
-
-    `model` is None for the default one; `stream`, `first_frame` and `lookahead` are None where they
-    are not given; `given` holds all given values by name, but keypoints, stream and first_frame.
-    """
+    """A checked POST /lift; fields are None if absent. `fields` holds the values sent, by name,
+    without keypoints, stream and first_frame."""
 
     sequence: KeypointSequence
     model: str | None = None
@@ -85,12 +82,12 @@ class LiftRequest:
     stream: str | None = None
     first_frame: int | None = None
     lookahead: int | None = None
-    given: Mapping[str, object] = field(default_factory=dict)
+    fields: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Delay:
-    """Of a stream: from a frame to its final pose, at most."""
+    """The longest time in a stream from a frame to its final pose."""
 
     frames: int
     seconds: float
@@ -98,11 +95,11 @@ class Delay:
 
 @dataclass(frozen=True)
 class LiftResult:
-    """The response of one POST /lift; of a stream, the poses that its frames completed.
+    """The response of one POST /lift; in a stream, the poses that its frames completed.
 
-    frames (n,), and final (n,), which tells final poses from provisional ones; keypoints (n, 17, 3)
-    are those lifted, H36M-17: x, y px and score; xyz (n, 17, 3) m; delay is that of a stream.
-    confidence (n, 17), root (n, 3) m in camera axes and room are None where they are not returned.
+    frames (n,); final (n,), False for provisional poses; keypoints (n, 17, 3) as lifted, H36M-17:
+    x, y px and score; xyz (n, 17, 3) m; delay: only in streams. confidence (n, 17), root (n, 3) m
+    in camera axes and room are None if not returned.
     """
 
     model: tuple[str, str]
@@ -119,7 +116,7 @@ class LiftResult:
 
 
 def lift_result(result: VideoResult) -> LiftResult:
-    """The response for one person's keypoints, whose poses are all final."""
+    """The response for the lifted keypoints of one person."""
     (person,) = result.people
     space = person.poses.space
     return LiftResult(
@@ -145,14 +142,14 @@ def lift_request(document: Mapping[str, Any], max_frames: int) -> LiftRequest:
     """Check the fields of a POST /lift; raises TooLarge and InvalidInput with the location."""
     unknown = [name[:80] for name in document if name not in LiftBody.model_fields]
     if unknown:
-        raise InvalidInput(f"unknown field {unknown[0]!r}, not ignored", (unknown[0],))
+        raise InvalidInput(f"unknown field {unknown[0]!r}", (unknown[0],))
     try:
         fields = LiftBody.model_validate(document)
     except ValidationError as error:
         raise invalid_fields(error.errors()) from error
     for name in ("first_frame", "lookahead"):
         if fields.stream is None and getattr(fields, name) is not None:
-            raise InvalidInput(f"{name} goes with stream, which is not given", (name,))
+            raise InvalidInput(f"{name} needs stream", (name,))
     options = MotionOptions(**fields.model_dump(include=set(_Options.model_fields)))
     if fields.stream is not None:
         check_causal(options)
@@ -168,14 +165,11 @@ def lift_request(document: Mapping[str, Any], max_frames: int) -> LiftRequest:
         stream=fields.stream,
         first_frame=fields.first_frame,
         lookahead=fields.lookahead,
-        given=_given(fields),
+        # later requests of a stream may repeat these, but not change them
+        fields=fields.model_dump(
+            exclude={"keypoints", "stream", "first_frame"}, exclude_none=True, exclude_unset=True
+        ),
     )
-
-
-def _given(fields: LiftBody) -> dict[str, object]:
-    """What a stream's later requests may repeat, and may not change."""
-    given = fields.model_dump(exclude={"keypoints", "stream", "first_frame"}, exclude_none=True)
-    return {name: value for name, value in given.items() if name in fields.model_fields_set}
 
 
 def lift_document(result: LiftResult) -> dict[str, Any]:

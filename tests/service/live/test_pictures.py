@@ -1,4 +1,4 @@
-"""WS /stream with pictures: a real clip with two people, through a real server."""
+"""WS /stream with images of a real video of two people, through a real server."""
 
 import asyncio
 import io
@@ -36,7 +36,7 @@ from service.errors import NotReady, NotUnderstood
 from service.live.jpeg import read_jpeg
 from service.live.latest_image import MAX_SKIPPED, LatestImage
 from service.live.stream import _Conversation
-from service.live.watching import Camera, Watcher
+from service.live.watching import ImageOptions, Watcher
 from service.settings import read_settings
 
 FRAMES = 16
@@ -48,14 +48,14 @@ def jpegs() -> list[bytes]:
         return [jpeg(frame.image) for frame, _ in zip(video.frames(), range(FRAMES), strict=False)]
 
 
-def jpeg(picture: NDArray[np.uint8], **options: object) -> bytes:
-    held = io.BytesIO()
-    Image.fromarray(picture).save(held, "JPEG", quality=92, **options)
-    return held.getvalue()
+def jpeg(image: NDArray[np.uint8], **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=92, **options)
+    return file.getvalue()
 
 
 def seen_offline(jpegs: list[bytes]) -> Iterator[tuple[int, KeypointSequence]]:
-    """Both people over the frames in which the tracker is sure of them."""
+    """Both people over their tracked frames."""
     tracker, rows = Tracker(30, max_people=4), {}
     with closing(open_detector("mediapipe", 4)) as detector:
         for frame, data in enumerate(jpegs):
@@ -69,7 +69,7 @@ def seen_offline(jpegs: list[bytes]) -> Iterator[tuple[int, KeypointSequence]]:
             yield id, KeypointSequence(xy, score, size, 30.0, detector.skeleton)
 
 
-def test_both_people_of_a_clip(
+def test_both_people_of_a_video_equal_the_library(
     server: httpx.Client, jpegs: list[bytes], weights_file: Path
 ) -> None:
     with connected(server) as socket:
@@ -77,7 +77,7 @@ def test_both_people_of_a_clip(
         answers = []
         for frame, data in enumerate(jpegs):
             send(socket, data)
-            # the next picture when this one has been looked at: none is skipped
+            # wait until the image is processed, so that none is skipped
             while not answers or (answers[-1]["frame"], answers[-1]["final"]) != (frame, False):
                 answers.append(receive(socket))
         send(socket, {"end": True})
@@ -98,7 +98,7 @@ def test_both_people_of_a_clip(
         np.testing.assert_allclose([one["pose"] for one in people], xyz, atol=1e-4)
 
 
-def test_the_newest_picture_wins(server: httpx.Client, jpegs: list[bytes]) -> None:
+def test_skipped_frames_are_named(server: httpx.Client, jpegs: list[bytes]) -> None:
     with connected(server) as socket:
         opened(socket, {"fps": 30})
         for data in jpegs:
@@ -119,7 +119,7 @@ def test_the_newest_picture_wins(server: httpx.Client, jpegs: list[bytes]) -> No
     ("message", "code"),
     [({"frame": 1, "people": []}, 1003), ({"end": 1}, 1008), ("end", 1008)],
 )
-def test_text_among_pictures(
+def test_text_among_images_ends_the_stream(
     server: httpx.Client, jpegs: list[bytes], message: Document | str, code: int
 ) -> None:
     with connected(server) as socket:
@@ -131,7 +131,7 @@ def test_text_among_pictures(
     assert "error" in answers[-1]
 
 
-def test_pictures_of_another_size(server: httpx.Client, jpegs: list[bytes]) -> None:
+def test_image_of_another_size_is_rejected(server: httpx.Client, jpegs: list[bytes]) -> None:
     with connected(server) as socket:
         opened(socket, {"fps": 30, "image_size": [64, 48]})
         send(socket, jpegs[0])
@@ -141,17 +141,17 @@ def test_pictures_of_another_size(server: httpx.Client, jpegs: list[bytes]) -> N
     assert answer["error"]["status"] == 422
 
 
-def camera(max_people: int = 4) -> Camera:
-    return Camera(30, None, "mediapipe", "cpu", max_people, 10**6)
+def image_options(max_people: int = 4) -> ImageOptions:
+    return ImageOptions(30, None, "mediapipe", "cpu", max_people, 10**6)
 
 
-def test_joints_move_straight_over_skipped_frames(jpegs: list[bytes]) -> None:
-    with closing(Watcher(camera())) as watcher:
+def test_keypoints_of_skipped_frames_are_interpolated(jpegs: list[bytes]) -> None:
+    with closing(Watcher(image_options())) as watcher:
         for frame in range(8):
-            frames, before = watcher.look(jpegs[frame], frame)
+            frames, before = watcher.detect(jpegs[frame], frame)
             assert frames == range(frame, frame + 1)
-        frames, now = watcher.look(jpegs[12], 12)
-        _, later = watcher.look(jpegs[13], 100)
+        frames, now = watcher.detect(jpegs[12], 12)
+        _, later = watcher.detect(jpegs[13], 100)
     assert frames == range(8, 13)
     assert before.keys() == now.keys() == {1, 2}
     for id, sequence in now.items():
@@ -162,7 +162,7 @@ def test_joints_move_straight_over_skipped_frames(jpegs: list[bytes]) -> None:
     assert all(len(sequence) == 1 for sequence in later.values())
 
 
-def test_a_picture_lies_as_its_camera_was_held() -> None:
+def test_image_is_turned_upright_by_its_exif_orientation() -> None:
     picture = np.zeros((32, 64, 3), np.uint8)
     picture[:, 32:] = 255
     turned = Image.Exif()
@@ -172,9 +172,9 @@ def test_a_picture_lies_as_its_camera_was_held() -> None:
     assert upright[:30].mean() < 10 and upright[34:].mean() > 245
 
 
-def test_a_picture_that_is_too_large_is_not_decoded() -> None:
+def test_large_or_truncated_image_is_rejected() -> None:
     picture = jpeg(np.zeros((64, 64, 3), np.uint8))
-    with pytest.raises(TooLarge, match="at most 4095 pixels and 16384 px a side here, got 64x64"):
+    with pytest.raises(TooLarge, match="may have 4095 pixels and 16384 px per side, got 64x64"):
         read_jpeg(picture, 4095)
     with pytest.raises(NotUnderstood):
         read_jpeg(picture[: len(picture) // 2], 4096)
@@ -185,43 +185,45 @@ def scans(jpeg: bytes) -> bytes:
     return jpeg[jpeg.rindex(b"\xff\xda") : -2]
 
 
-def test_a_jpeg_of_many_scans_is_not_decoded() -> None:
-    """Each costs as much as a picture, and may be 80 bytes long."""
+def test_jpeg_with_many_scans_is_rejected() -> None:
+    """A scan takes as long to decode as an image, and may be only 80 bytes."""
     plain = jpeg(np.zeros((64, 64, 3), np.uint8), progressive=True)
     more = [plain[:-2] + scans(plain) * count + plain[-2:] for count in (50, 300)]
     assert read_jpeg(more[0], 4096).shape == (64, 64, 3)
-    with pytest.raises(TooLarge, match="at most 100 scans here, got 31"):
+    with pytest.raises(TooLarge, match="may have 100 scans, got 31"):
         read_jpeg(more[1], 4096)
-    # what a camera adds in front and behind is no part of the picture
+    # markers in metadata and after the end do not count
     marker = b"\xff\xda" * 300
     extra = b"\xff\xe1" + (len(marker) + 2).to_bytes(2, "big") + marker
     assert read_jpeg(plain[:2] + extra + plain[2:] + marker, 4096).shape == (64, 64, 3)
 
 
-def test_what_is_no_jpeg_is_said_in_words() -> None:
-    with pytest.raises(NotUnderstood, match="a binary message is one JPEG picture, and this is n"):
+def test_other_image_formats_are_rejected() -> None:
+    with pytest.raises(NotUnderstood, match="must be a JPEG image, got something else"):
         read_jpeg(b"GIF89a", 4096)
 
 
 @pytest.mark.parametrize(("width", "height"), [(30_000, 16), (16, 65_500), (1500, 1), (1, 1)])
-def test_pictures_of_odd_shapes_harm_nobody(
+def test_images_of_extreme_shapes_do_not_harm_the_server(
     server: httpx.Client, jpegs: list[bytes], width: int, height: int
 ) -> None:
-    """A long one ended the server, a thin one held its looks for minutes."""
+    """A long one ended the server, a thin one took minutes."""
     with connected(server) as socket:
         opened(socket, {"fps": 30})
         send(socket, jpeg(np.full((height, width, 3), 90, np.uint8)))
         send(socket, {"end": True})
         answers, code, reason = rest(socket)
     if max(width, height) > MAX_SIDE_PX:
-        assert code == 1008 and reason.endswith(f"px a side here, got {width}x{height}")
+        assert code == 1008 and reason.endswith(f"px per side, got {width}x{height}")
     else:
         assert code == 1000 and [one["people"] for one in answers] == [[], []]
     assert server.get("/health/live").status_code == 200
 
 
-def test_too_many_streams_of_pictures(start_server: ServerStarter, jpegs: list[bytes]) -> None:
-    """Each has a detector of its own, for which a machine has less room than for a stream."""
+def test_image_streams_above_the_limit_are_rejected(
+    start_server: ServerStarter, jpegs: list[bytes]
+) -> None:
+    """Each has a detector, so their limit is lower than that of all streams."""
     with start_server(live_pictures_at_once=1) as server:
         with connected(server) as first, connected(server) as second:
             opened(first, {"fps": 30})
@@ -240,8 +242,8 @@ def test_too_many_streams_of_pictures(start_server: ServerStarter, jpegs: list[b
             assert receive(again)["people"] == []
 
 
-def test_people_in_a_large_picture_are_where_they_are(jpegs: list[bytes]) -> None:
-    """Squares of it are thinned out."""
+def test_keypoints_of_a_large_image_equal_those_of_a_small_one(jpegs: list[bytes]) -> None:
+    """The detector subsamples large images."""
     picture = np.asarray(Image.open(io.BytesIO(jpegs[0])))
     people = []
     for times in (1, 6):
@@ -253,14 +255,15 @@ def test_people_in_a_large_picture_are_where_they_are(jpegs: list[bytes]) -> Non
     assert len(people[0]) == 2
 
 
-def test_a_frame_rate_next_to_nothing_is_taken(jpegs: list[bytes]) -> None:
-    with closing(Watcher(replace(camera(), fps=5e-324))) as watcher:
-        assert [len(watcher.look(one, frame)[0]) for frame, one in enumerate(jpegs[:3])] == [1] * 3
+def test_lowest_frame_rate_is_accepted(jpegs: list[bytes]) -> None:
+    with closing(Watcher(replace(image_options(), fps=5e-324))) as watcher:
+        assert [len(watcher.detect(data, frame)[0]) for frame, data in enumerate(jpegs[:3])] == [
+            1
+        ] * 3
 
 
 @in_a_loop
-async def test_a_client_is_not_read_without_end_while_nobody_looks() -> None:
-    """Skipped pictures are answered, too, all at once after the next look."""
+async def test_skipped_images_are_limited_while_the_detector_is_busy() -> None:
     newest, read = LatestImage(), 0
 
     async def receive() -> bytes | str:
@@ -282,22 +285,22 @@ async def test_a_client_is_not_read_without_end_while_nobody_looks() -> None:
     assert await newest.take() is None
 
 
-def test_what_comes_after_the_end_is_not_looked_at(jpegs: list[bytes]) -> None:
-    """A look that a thread was about to begin would open a detector that nobody closes."""
-    watcher = Watcher(camera())
+def test_closed_watcher_opens_no_detector(jpegs: list[bytes]) -> None:
+    """It would never be closed."""
+    watcher = Watcher(image_options())
     watcher.close()
     with pytest.raises(NotReady):
-        watcher.look(jpegs[0], 0)
+        watcher.detect(jpegs[0], 0)
 
 
-def test_who_leaves_has_no_detector_any_more(
+def test_detector_is_closed_at_once_when_the_client_leaves(
     jpegs: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Closing one waited behind the looks of those who came meanwhile: 0.3 GB each."""
+    """Also while the threads are busy with other streams; a detector takes 0.3 GB."""
     closed, close = [], Watcher.close
     monkeypatch.setattr(Watcher, "close", lambda watcher: closed.append(close(watcher)))
 
-    async def silence() -> None:
+    async def receive_nothing() -> None:
         await asyncio.Event().wait()
 
     @in_a_loop
@@ -309,8 +312,8 @@ def test_who_leaves_has_no_detector_any_more(
                 watching=watching,
                 live_pictures=Capacity("live streams of pictures", limit=1, retry_after_s=10),
             )
-            stream: Any = _Conversation(SimpleNamespace(receive=silence), service)
-            frames = stream._pictures(jpegs[0], camera())
+            stream: Any = _Conversation(SimpleNamespace(receive=receive_nothing), service)
+            frames = stream._images(jpegs[0], image_options())
             assert await anext(frames) == (range(1), {})
             watching.submit(busy.wait)
             try:

@@ -1,4 +1,4 @@
-"""A live stream without its socket: every frame twice, in order, with all its people."""
+"""LiveSession: every frame twice, in order, with all its people."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -11,32 +11,32 @@ from hypothesis import strategies as st
 
 from model import KeypointSequence, LiftStream, MotionOptions, MotionStream, carry_out, smooth
 from networks import lifter
-from service.live.session import Answer, LiveSession, PersonLifting
+from service.live.session import FramePoses, LiveSession, PersonTask
 from synthetic import part, person
 
 Presence = list[list[bool]]
 
 
-def carried_out(session: LiveSession, liftings: Iterable[PersonLifting], model) -> list[Answer]:
-    return session.answer([carry_out(lifting, model.run_pass) for lifting in liftings])
+def run(session: LiveSession, tasks: Iterable[PersonTask], model) -> list[FramePoses]:
+    return session.complete([carry_out(task, model.run_pass) for task in tasks])
 
 
 def streamed(session: LiveSession, people: list[KeypointSequence], here: Presence, model):
-    """All answers to people of whom only some are in each frame."""
-    answers: list[Answer] = []
+    """All frames returned for people who are present as `here` says, by frame and person."""
+    returned: list[FramePoses] = []
     for frame, present in enumerate(here):
         now = slice(frame, frame + 1)
         seen = {f"p{k}": part(people[k], now) for k, is_here in enumerate(present) if is_here}
-        answers += carried_out(session, session.push(range(frame, frame + 1), seen), model)
-    return answers + carried_out(session, session.flush(), model)
+        returned += run(session, session.push(range(frame, frame + 1), seen), model)
+    return returned + run(session, session.flush(), model)
 
 
 def runs(here: Presence, k: int) -> list[slice]:
-    """The unbroken runs of frames in which person k is there."""
+    """The runs of consecutive frames in which person k is present."""
     frames = [t for t, present in enumerate(here) if present[k]]
     groups = groupby(enumerate(frames), lambda pair: pair[1] - pair[0])
-    found = [[frame for _, frame in group] for _, group in groups]
-    return [slice(run[0], run[-1] + 1) for run in found]
+    frames_of = [[frame for _, frame in group] for _, group in groups]
+    return [slice(frames[0], frames[-1] + 1) for frames in frames_of]
 
 
 @settings(max_examples=40)
@@ -49,7 +49,7 @@ def runs(here: Presence, k: int) -> list[slice]:
     ),
     lookahead=st.none() | st.integers(0, 4),
 )
-def test_finals_are_offline_and_both_answers_in_order(
+def test_final_poses_equal_lift_and_frames_are_in_order(
     frames: int, here: Presence, lookahead: int | None
 ) -> None:
     model = lifter(frames)
@@ -59,40 +59,40 @@ def test_finals_are_offline_and_both_answers_in_order(
     session = LiveSession(
         partial(LiftStream, model, None, lookahead), provisional=lookahead is not None
     )
-    answers = streamed(session, people, here, model)
-    final = [answer for answer in answers if answer.final]
-    early = [answer for answer in answers if not answer.final]
+    returned = streamed(session, people, here, model)
+    final = [poses for poses in returned if poses.final]
+    provisional = [poses for poses in returned if not poses.final]
     everything = list(range(len(here)))
-    assert [answer.frame for answer in final] == everything
-    assert [answer.frame for answer in early] == ([] if lookahead is None else everything)
-    for answer in answers:
-        expected = {f"p{k}" for k, is_here in enumerate(here[answer.frame]) if is_here}
-        assert answer.people.keys() == expected
-        assert not answer.skipped
+    assert [poses.frame for poses in final] == everything
+    assert [poses.frame for poses in provisional] == ([] if lookahead is None else everything)
+    for poses in returned:
+        expected = {f"p{k}" for k, is_here in enumerate(here[poses.frame]) if is_here}
+        assert poses.people.keys() == expected
+        assert not poses.skipped
     for k, whole in enumerate(people):
-        for run in runs(here, k):
-            found = [answer.people[f"p{k}"] for answer in final[run]]
-            np.testing.assert_allclose(found, model.lift(part(whole, run)).xyz, atol=1e-5)
+        for rows in runs(here, k):
+            xyz = [poses.people[f"p{k}"] for poses in final[rows]]
+            np.testing.assert_allclose(xyz, model.lift(part(whole, rows)).xyz, atol=1e-5)
 
 
-def test_early_answers_come_with_their_frame_and_finals_a_window_later() -> None:
+def test_provisional_poses_come_with_their_frame_and_final_ones_later() -> None:
     model, whole = lifter(9), person(12)
     session = LiveSession(partial(LiftStream, model, None, 0), provisional=True)
     for frame in range(12):
         pushed = session.push(range(frame, frame + 1), {1: part(whole, slice(frame, frame + 1))})
-        answers = carried_out(session, pushed, model)
+        returned = run(session, pushed, model)
         expected = [(frame, False)] + [(frame - 4, True)] * (frame >= 4)
-        assert [(answer.frame, answer.final) for answer in answers] == expected
+        assert [(poses.frame, poses.final) for poses in returned] == expected
 
 
-def test_who_leaves_is_final_at_once() -> None:
+def test_person_who_leaves_gets_final_poses_at_once() -> None:
     model, whole = lifter(9), person(3)
     session = LiveSession(partial(LiftStream, model), provisional=False)
     for frame in range(3):
         pushed = session.push(range(frame, frame + 1), {1: part(whole, slice(frame, frame + 1))})
-        assert carried_out(session, pushed, model) == []
-    answers = carried_out(session, session.push(range(3, 4), {}), model)
-    assert [(answer.frame, list(answer.people)) for answer in answers] == [
+        assert run(session, pushed, model) == []
+    returned = run(session, session.push(range(3, 4), {}), model)
+    assert [(poses.frame, list(poses.people)) for poses in returned] == [
         (0, [1]),
         (1, [1]),
         (2, [1]),
@@ -100,44 +100,44 @@ def test_who_leaves_is_final_at_once() -> None:
     ]
 
 
-def test_a_block_of_frames_names_those_that_were_skipped() -> None:
+def test_skipped_frames_are_named_by_the_next_frame() -> None:
     model, whole = lifter(3), person(6)
     session = LiveSession(partial(LiftStream, model), provisional=False)
-    answers = carried_out(session, session.push(range(1), {1: part(whole, slice(0, 1))}), model)
+    returned = run(session, session.push(range(1), {1: part(whole, slice(0, 1))}), model)
     block = {1: part(whole, slice(1, 5)), 2: part(whole, slice(4, 5))}
-    answers += carried_out(session, session.push(range(1, 5), block), model)
-    answers += carried_out(session, session.push(range(5, 6), {}), model)
-    assert [answer.frame for answer in answers] == list(range(6))
-    assert [list(answer.people) for answer in answers] == [[1], [1], [1], [1], [1, 2], []]
-    assert [list(answer.skipped) for answer in answers] == [[], [], [], [], [1, 2, 3], []]
-    found = [answer.people[1] for answer in answers[:5]]
-    np.testing.assert_allclose(found, model.lift(part(whole, slice(0, 5))).xyz, atol=1e-5)
+    returned += run(session, session.push(range(1, 5), block), model)
+    returned += run(session, session.push(range(5, 6), {}), model)
+    assert [poses.frame for poses in returned] == list(range(6))
+    assert [list(poses.people) for poses in returned] == [[1], [1], [1], [1], [1, 2], []]
+    assert [list(poses.skipped) for poses in returned] == [[], [], [], [], [1, 2, 3], []]
+    xyz = [poses.people[1] for poses in returned[:5]]
+    np.testing.assert_allclose(xyz, model.lift(part(whole, slice(0, 5))).xyz, atol=1e-5)
 
 
-def test_who_is_not_in_the_whole_block_begins_anew() -> None:
+def test_person_missing_in_part_of_a_block_starts_anew() -> None:
     model, whole = lifter(3), person(6)
     session = LiveSession(partial(LiftStream, model), provisional=False)
-    answers = []
-    for frames, rows in ((range(2), slice(0, 2)), (range(2, 6), slice(4, 6))):
-        pushed = session.push(frames, {1: part(whole, rows)})
-        answers += carried_out(session, pushed, model)
-    answers += carried_out(session, session.flush(), model)
-    assert [list(answer.people) for answer in answers] == [[1], [1], [], [], [1], [1]]
-    for run in (slice(0, 2), slice(4, 6)):
-        found = [answer.people[1] for answer in answers[run]]
-        np.testing.assert_allclose(found, model.lift(part(whole, run)).xyz, atol=1e-5)
+    returned = []
+    for frames, chunk in ((range(2), slice(0, 2)), (range(2, 6), slice(4, 6))):
+        pushed = session.push(frames, {1: part(whole, chunk)})
+        returned += run(session, pushed, model)
+    returned += run(session, session.flush(), model)
+    assert [list(poses.people) for poses in returned] == [[1], [1], [], [], [1], [1]]
+    for rows in (slice(0, 2), slice(4, 6)):
+        xyz = [poses.people[1] for poses in returned[rows]]
+        np.testing.assert_allclose(xyz, model.lift(part(whole, rows)).xyz, atol=1e-5)
 
 
 @pytest.mark.parametrize("here", [[True] * 12, [True] * 5 + [False] + [True] * 6])
-def test_smoothing_begins_anew_with_the_person(here: list[bool]) -> None:
+def test_smoothing_starts_anew_with_the_person(here: list[bool]) -> None:
     model, whole = lifter(9), person(12)
     session = LiveSession(
         partial(MotionStream, model, MotionOptions(smoothing="one_euro"), 0, fps=whole.fps),
         provisional=True,
     )
-    answers = streamed(session, [whole], [[one] for one in here], model)
-    final = [answer for answer in answers if answer.final]
-    for run in runs([[one] for one in here], 0):
-        offline = smooth(model.lift(part(whole, run)), "one_euro")
-        found = [answer.people["p0"] for answer in final[run]]
-        np.testing.assert_allclose(found, offline.xyz, atol=1e-5)
+    returned = streamed(session, [whole], [[present] for present in here], model)
+    final = [poses for poses in returned if poses.final]
+    for rows in runs([[present] for present in here], 0):
+        offline = smooth(model.lift(part(whole, rows)), "one_euro")
+        xyz = [poses.people["p0"] for poses in final[rows]]
+        np.testing.assert_allclose(xyz, offline.xyz, atol=1e-5)

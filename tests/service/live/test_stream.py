@@ -1,4 +1,4 @@
-"""WS /stream through a real server: the same poses as the library, and every misuse refused."""
+"""WS /stream through a real server: poses equal the library's, and bad messages are rejected."""
 
 import re
 import signal
@@ -26,7 +26,7 @@ def lifter(weights_file: Path) -> Lifter:
 
 
 def frame_of(number: int, people: dict[str, KeypointSequence]) -> Document:
-    """Frame `number` of those who are in it."""
+    """The message of frame `number` with these people."""
     rows = {id: whole.rows[number] for id, whole in people.items()}
     return {
         "frame": number,
@@ -51,7 +51,7 @@ def poses(answers: list[Document], id: str, *, final: bool) -> NDArray[np.float3
 def streamed(
     server: httpx.Client, people: dict[str, KeypointSequence], opening: Document = OPENING
 ) -> list[Document]:
-    """All answers to people who are there from the first frame to the last."""
+    """All messages for people who are present in every frame."""
     with connected(server) as socket:
         opened(socket, opening)
         for frame in range(len(next(iter(people.values())))):
@@ -62,11 +62,11 @@ def streamed(
     return answers
 
 
-def test_swaps_are_undone_where_that_is_asked(
+def test_swaps_are_repaired_on_request(
     server: httpx.Client, lifter: Lifter, real_result: VideoResult
 ) -> None:
-    """MediaPipe's own swaps in a real clip, of one person as if the other were not there."""
-    people = {str(one.id): one.keypoints for one in real_result.people}
+    """Real swaps of MediaPipe, repaired for each person alone."""
+    people = {str(person.id): person.keypoints for person in real_result.people}
     size = list(real_result.people[0].keypoints.image_size)
     opening: Document = OPENING | {"image_size": size, "lookahead": None, "repair": True}
     answers = streamed(server, people, opening)
@@ -77,7 +77,7 @@ def test_swaps_are_undone_where_that_is_asked(
         np.testing.assert_allclose(poses(answers, id, final=True), expected, atol=1e-4)
 
 
-def test_people_come_and_go(server: httpx.Client, lifter: Lifter) -> None:
+def test_people_who_come_and_go_are_lifted_anew(server: httpx.Client, lifter: Lifter) -> None:
     people = {f"p{seed}": person(60, seed) for seed in range(3)}
     here = {"p0": [(0, 60)], "p1": [(5, 20), (22, 60)], "p2": [(40, 41)]}
     with connected(server) as socket:
@@ -105,7 +105,7 @@ def test_people_come_and_go(server: httpx.Client, lifter: Lifter) -> None:
         assert len(poses(answers, id, final=False)) == len(expected)
 
 
-def test_two_interleaved_connections_are_each_alone(server: httpx.Client, lifter: Lifter) -> None:
+def test_interleaved_connections_equal_separate_ones(server: httpx.Client, lifter: Lifter) -> None:
     people = [person(20, seed) for seed in (1, 2)]
     with connected(server) as first, connected(server) as second:
         for socket in (first, second):
@@ -119,7 +119,7 @@ def test_two_interleaved_connections_are_each_alone(server: httpx.Client, lifter
             np.testing.assert_allclose(found, lifter.lift(whole).xyz, atol=1e-5)
 
 
-def test_early_answers_come_at_once(server: httpx.Client) -> None:
+def test_provisional_poses_are_sent_at_once(server: httpx.Client) -> None:
     whole = person(3)
     with connected(server) as socket:
         opened(socket)
@@ -130,7 +130,7 @@ def test_early_answers_come_at_once(server: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "options"),
+    ("fields", "options"),
     [
         ({"flip": True}, LiftOptions(flip=True)),
         ({"focal_px": 900, "lookahead": 13}, LiftOptions(focal_px=900.0)),
@@ -139,18 +139,18 @@ def test_early_answers_come_at_once(server: httpx.Client) -> None:
         ({"policy": "block", "max_people": 1}, LiftOptions()),
     ],
 )
-def test_options_reach_the_lifter(
-    server: httpx.Client, lifter: Lifter, asked: Document, options: LiftOptions
+def test_options_are_passed_to_the_lifter(
+    server: httpx.Client, lifter: Lifter, fields: Document, options: LiftOptions
 ) -> None:
     whole = person(30)
-    answers = streamed(server, {"me": whole}, OPENING | asked)
-    offline = smooth(lifter.lift(whole, options), asked.get("smoothing", "none"))
+    answers = streamed(server, {"me": whole}, OPENING | fields)
+    offline = smooth(lifter.lift(whole, options), fields.get("smoothing", "none"))
     np.testing.assert_allclose(poses(answers, "me", final=True), offline.xyz, atol=1e-5)
-    early = [answer["frame"] for answer in answers if not answer["final"]]
-    assert early == ([] if asked.get("lookahead", 0) is None else list(range(30)))
+    provisional = [answer["frame"] for answer in answers if not answer["final"]]
+    assert provisional == ([] if fields.get("lookahead", 0) is None else list(range(30)))
 
 
-def test_other_joint_sets_first_frames_and_ids(server: httpx.Client, lifter: Lifter) -> None:
+def test_other_joint_sets_frame_numbers_and_ids_work(server: httpx.Client, lifter: Lifter) -> None:
     whole = person(4, 3, COCO17)
     with connected(server) as socket:
         opened(socket, OPENING | {"skeleton": "coco17", "fps": 200})
@@ -168,7 +168,7 @@ def test_other_joint_sets_first_frames_and_ids(server: httpx.Client, lifter: Lif
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_nobody_at_all(server: httpx.Client) -> None:
+def test_frame_without_people_is_returned_empty(server: httpx.Client) -> None:
     with connected(server) as socket:
         opened(socket)
         send(socket, {"frame": 0, "people": []})
@@ -178,7 +178,7 @@ def test_nobody_at_all(server: httpx.Client) -> None:
     assert code == 1000
 
 
-def test_what_was_assumed_is_said(server: httpx.Client) -> None:
+def test_ready_message_has_warnings_and_assumed_values(server: httpx.Client) -> None:
     with connected(server) as socket:
         ready = opened(socket, OPENING | {"fps": 200})
     assert ready["warnings"] == [
@@ -218,16 +218,16 @@ BAD_OPENINGS: dict[str, tuple[Document | str, list[str | int] | None]] = {
 
 
 @pytest.mark.parametrize("case", BAD_OPENINGS)
-def test_a_bad_opening_is_refused(server: httpx.Client, case: str) -> None:
+def test_bad_opening_is_rejected_with_its_location(server: httpx.Client, case: str) -> None:
     message, where = BAD_OPENINGS[case]
     with connected(server) as socket:
         send(socket, message)
         (answer,), code, reason = rest(socket)
     assert code == 1008
-    found = answer["error"]
-    assert 400 <= found["status"] < 500
-    assert found["detail"].startswith(reason)
-    assert [error["location"] for error in found.get("errors", [])] == ([where] if where else [])
+    problem = answer["error"]
+    assert 400 <= problem["status"] < 500
+    assert problem["detail"].startswith(reason)
+    assert [error["location"] for error in problem.get("errors", [])] == ([where] if where else [])
 
 
 def one(**fields: object) -> Document:
@@ -271,26 +271,26 @@ BAD_FRAMES: dict[str, tuple[Document | str | bytes, int, list[str | int] | None]
 
 
 @pytest.mark.parametrize("case", BAD_FRAMES)
-def test_a_bad_frame_is_refused(server: httpx.Client, case: str) -> None:
+def test_bad_frame_is_rejected_with_its_location(server: httpx.Client, case: str) -> None:
     message, expected, where = BAD_FRAMES[case]
     with connected(server) as socket:
         opened(socket)
         send(socket, message)
         (answer,), code, reason = rest(socket)
-    found = answer["error"]
-    assert code == expected, found
-    assert found["detail"].startswith(reason)
-    assert [error["location"] for error in found.get("errors", [])] == ([where] if where else [])
+    problem = answer["error"]
+    assert code == expected, problem
+    assert problem["detail"].startswith(reason)
+    assert [error["location"] for error in problem.get("errors", [])] == ([where] if where else [])
 
 
-def test_the_first_message_is_text(server: httpx.Client) -> None:
+def test_binary_first_message_is_rejected(server: httpx.Client) -> None:
     with connected(server) as socket:
         send(socket, b"\xff\xd8")
         (answer,), code, _ = rest(socket)
     assert (answer["error"]["status"], code) == (415, 1003)
 
 
-def test_keypoints_need_their_skeleton(server: httpx.Client) -> None:
+def test_keypoints_without_a_skeleton_are_rejected(server: httpx.Client) -> None:
     with connected(server) as socket:
         opened(socket, {"fps": 30})
         send(socket, one())
@@ -299,7 +299,7 @@ def test_keypoints_need_their_skeleton(server: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("second", [0, 1, 4])
-def test_frames_follow_each_other(server: httpx.Client, second: int) -> None:
+def test_repeated_or_missing_frame_is_rejected(server: httpx.Client, second: int) -> None:
     whole = person(3)
     with connected(server) as socket:
         opened(socket)
@@ -309,11 +309,11 @@ def test_frames_follow_each_other(server: httpx.Client, second: int) -> None:
         answers, code, reason = rest(socket)
     assert code == 1008
     assert reason == f"frame 2 is expected next, got {second}"
-    # what was answered before is not lost
+    # earlier poses are still sent
     assert [answer.get("frame") for answer in answers] == [0, 1, None]
 
 
-def test_a_picture_among_keypoints(server: httpx.Client) -> None:
+def test_image_among_keypoints_is_rejected(server: httpx.Client) -> None:
     with connected(server) as socket:
         opened(socket)
         send(socket, one())
@@ -322,7 +322,7 @@ def test_a_picture_among_keypoints(server: httpx.Client) -> None:
     assert (answers[-1]["error"]["status"], code) == (415, 1003)
 
 
-def test_query_options_are_refused(server: httpx.Client) -> None:
+def test_query_options_are_rejected(server: httpx.Client) -> None:
     url = str(server.base_url.copy_with(scheme="ws", path="/stream")) + "?fps=30"
     with connect(url) as socket:
         (answer,), code, _ = rest(socket)
@@ -344,7 +344,7 @@ def until_streams(server: httpx.Client, count: int) -> None:
 
 @pytest.fixture(scope="module")
 def small_server(start_server: ServerStarter) -> Iterator[httpx.Client]:
-    """Little room, little patience."""
+    """Low limits and short timeouts."""
     limits = {
         "live_at_once": 2,
         "live_idle_s": 3,
@@ -356,7 +356,7 @@ def small_server(start_server: ServerStarter) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_too_many_streams(small_server: httpx.Client) -> None:
+def test_streams_above_the_limit_are_rejected(small_server: httpx.Client) -> None:
     with connected(small_server) as first, connected(small_server) as second:
         for socket in (first, second):
             opened(socket)
@@ -369,7 +369,7 @@ def test_too_many_streams(small_server: httpx.Client) -> None:
         opened(again)
 
 
-def test_who_says_nothing_is_left(small_server: httpx.Client) -> None:
+def test_silent_client_is_disconnected(small_server: httpx.Client) -> None:
     with connected(small_server) as socket:
         opened(socket)
         (answer,), code, reason = rest(socket)
@@ -377,14 +377,14 @@ def test_who_says_nothing_is_left(small_server: httpx.Client) -> None:
     assert reason == "nothing was received for 3 s"
 
 
-def test_a_message_that_is_too_long(small_server: httpx.Client) -> None:
+def test_long_message_is_rejected(small_server: httpx.Client) -> None:
     with connected(small_server) as socket:
         opened(socket)
         send(socket, b"\xff" * 100_001)
         assert rest(socket)[1] == 1009
 
 
-def test_a_client_who_vanishes_leaves_nothing(small_server: httpx.Client) -> None:
+def test_stream_of_a_vanished_client_ends(small_server: httpx.Client) -> None:
     with connected(small_server) as socket:
         opened(socket)
         for number in range(3):
@@ -394,7 +394,7 @@ def test_a_client_who_vanishes_leaves_nothing(small_server: httpx.Client) -> Non
 
 
 def reading_nothing(server: httpx.Client) -> ClientConnection:
-    """A client whose machine, and its server's, hold little of what it has not read."""
+    """A client with small buffers on both sides of its connection."""
     plain = socket.socket()
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
@@ -408,7 +408,7 @@ def crowd(frame: int) -> Document:
     return {"frame": frame, "people": people}
 
 
-def test_a_slow_reader_gets_every_final_answer(small_server: httpx.Client) -> None:
+def test_slow_reader_gets_every_final_pose(small_server: httpx.Client) -> None:
     with reading_nothing(small_server) as socket:
         opened(socket)
         for frame in range(40):
@@ -417,14 +417,16 @@ def test_a_slow_reader_gets_every_final_answer(small_server: httpx.Client) -> No
         until(small_server, r"poselift_live_answers_dropped_total [1-9]")
         answers, code, _ = rest(socket)
     assert code == 1000
-    early, final = ([a["frame"] for a in answers if a["final"] == kind] for kind in (False, True))
+    provisional, final = (
+        [a["frame"] for a in answers if a["final"] == kind] for kind in (False, True)
+    )
     assert final == list(range(40))
     assert all(len(answer["people"]) == 16 for answer in answers)
-    assert early == sorted(set(early))
-    assert len(early) < 40
+    assert provisional == sorted(set(provisional))
+    assert len(provisional) < 40
 
 
-def test_a_slow_reader_may_have_the_server_wait(small_server: httpx.Client) -> None:
+def test_policy_block_sends_every_pose_to_a_slow_reader(small_server: httpx.Client) -> None:
     with reading_nothing(small_server) as socket:
         opened(socket, OPENING | {"policy": "block"})
         for frame in range(40):
@@ -435,7 +437,7 @@ def test_a_slow_reader_may_have_the_server_wait(small_server: httpx.Client) -> N
     assert len(answers) == 80
 
 
-def test_who_reads_nothing_is_left(small_server: httpx.Client) -> None:
+def test_client_that_does_not_read_is_disconnected(small_server: httpx.Client) -> None:
     with reading_nothing(small_server) as socket:
         opened(socket)
         for frame in range(40):
@@ -443,19 +445,19 @@ def test_who_reads_nothing_is_left(small_server: httpx.Client) -> None:
         until_streams(small_server, 0)
 
 
-def test_who_answers_no_ping_is_left(small_server: httpx.Client) -> None:
+def test_client_without_pongs_is_disconnected(small_server: httpx.Client) -> None:
     address = (small_server.base_url.host, small_server.base_url.port)
     handshake = (
         "GET /stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
-    with socket.create_connection(address, timeout=30) as deaf:
-        deaf.sendall(handshake.encode())
-        said = b"".join(iter(lambda: deaf.recv(4096), b""))
-    assert said.endswith(b"keepalive ping timeout")
+    with socket.create_connection(address, timeout=30) as client:
+        client.sendall(handshake.encode())
+        received = b"".join(iter(lambda: client.recv(4096), b""))
+    assert received.endswith(b"keepalive ping timeout")
 
 
-def test_a_server_that_stops_says_so() -> None:
+def test_stopping_server_closes_streams_with_1012_or_1013() -> None:
     with server_process() as (process, client), connected(client) as socket:
         opened(socket)
         send(socket, one())
@@ -463,7 +465,7 @@ def test_a_server_that_stops_says_so() -> None:
         process.terminate()
         answers, code, reason = rest(socket)
         assert process.wait(timeout=30) in (0, -signal.SIGTERM)
-    # uvicorn itself says 1012, if it is first
+    # uvicorn may close first, with 1012
     assert code in (1012, 1013)
     if code == 1013:
         assert answers[-1]["error"]["status"] == 503
@@ -471,7 +473,7 @@ def test_a_server_that_stops_says_so() -> None:
 
 
 @pytest.mark.parametrize("opened_before", [False, True])
-def test_text_that_is_no_utf8_is_closed_with_1007(
+def test_text_that_is_not_utf8_is_closed_with_1007(
     server: httpx.Client, opened_before: bool
 ) -> None:
     with connected(server) as socket:
