@@ -1,4 +1,4 @@
-"""Equal final poses for equal keypoints, through every interface and at every frame rate."""
+"""All interfaces return equal final poses for equal keypoints, at all frame rates."""
 
 import json
 from fractions import Fraction
@@ -35,7 +35,7 @@ def lifter(weights_file: Path) -> Lifter:
 
 
 def moving(fps: float) -> KeypointSequence:
-    """A figure that drifts and swings, at the same speed whatever the rate."""
+    """A figure that drifts and swings at the same speed for all frame rates."""
     rng = np.random.default_rng(4)
     time_s = np.arange(FRAMES)[:, None, None] / fps
     start, phase = rng.uniform(150, 350, (1, 17, 2)), rng.uniform(0, 6, (1, 17, 2))
@@ -74,10 +74,10 @@ def by_socket(server: httpx.Client, sequence: KeypointSequence) -> Poses:
         for frame, rows in enumerate(sequence.rows.tolist()):
             send(socket, {"frame": frame, "people": [{"id": 7, "keypoints": rows}]})
         send(socket, {"end": True})
-        answers, code, _ = rest(socket)
+        frames, code, _ = rest(socket)
     assert code == 1000
-    assert [answer["frame"] for answer in answers] == list(range(FRAMES))
-    return np.float32([answer["people"][0]["pose"] for answer in answers])
+    assert [frame["frame"] for frame in frames] == list(range(FRAMES))
+    return np.float32([frame["people"][0]["pose"] for frame in frames])
 
 
 def by_command(folder: Path, sequence: KeypointSequence) -> Poses:
@@ -120,7 +120,7 @@ def by_video(
 
 
 @pytest.mark.parametrize("fps", [24.0, 60.0, 120.0, 240.0])
-def test_every_interface_gives_the_same_final_poses(
+def test_all_interfaces_return_equal_final_poses(
     server: httpx.Client,
     lifter: Lifter,
     tmp_path: Path,

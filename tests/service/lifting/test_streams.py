@@ -1,4 +1,4 @@
-"""POST /lift with `stream`, through a real server: chunk by chunk equals whole."""
+"""POST /lift with `stream`, through a real server: chunks equal the whole sequence."""
 
 import io
 import json
@@ -35,34 +35,33 @@ def chunk(low: int, high: int, **fields: Any) -> Body:
     return body_of(part(WHOLE, slice(low, high)), **fields)
 
 
-def answered(response: httpx.Response) -> Body:
+def ok(response: httpx.Response) -> Body:
     assert response.status_code == 200, response.text
-    reply: Body = response.json()
-    LiftReply.model_validate(reply, strict=True)
-    return reply
+    body: Body = response.json()
+    LiftReply.model_validate(body, strict=True)
+    return body
 
 
 def ended(server: httpx.Client, id: str) -> Body:
-    return answered(server.delete(f"/streams/{id}"))
+    return ok(server.delete(f"/streams/{id}"))
 
 
 def streamed(server: httpx.Client, id: str, cuts: list[int], **fields: Any) -> list[Body]:
     edges = sorted({0, len(WHOLE), *cuts})
-    replies = [
-        answered(server.post("/lift", json=chunk(*ends, stream=id, **fields)))
-        for ends in pairwise(edges)
+    responses = [
+        ok(server.post("/lift", json=chunk(*ends, stream=id, **fields))) for ends in pairwise(edges)
     ]
-    return [*replies, ended(server, id)]
+    return [*responses, ended(server, id)]
 
 
-def picked(replies: list[Body], final: bool) -> dict[str, list[Any]]:
-    """The frames, poses and keypoints of all answers of one kind."""
-    found: dict[str, list[Any]] = {"frames": [], "poses": [], "keypoints": []}
-    for reply in replies:
-        for name, values in found.items():
-            pairs = zip(reply[name], reply["final"], strict=True)
+def picked(responses: list[Body], final: bool) -> dict[str, list[Any]]:
+    """The frames, poses and keypoints that are final, or provisional."""
+    picked: dict[str, list[Any]] = {"frames": [], "poses": [], "keypoints": []}
+    for response in responses:
+        for name, values in picked.items():
+            pairs = zip(response[name], response["final"], strict=True)
             values += [value for value, is_final in pairs if is_final == final]
-    return found
+    return picked
 
 
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -71,49 +70,49 @@ def picked(replies: list[Body], final: bool) -> dict[str, list[Any]]:
     options=st.sampled_from([{}, PERSON_OPTIONS, {"smoothing": "one_euro"}]),
     lookahead=st.sampled_from([None, 0, 5, 13]),
 )
-def test_any_chunks_are_the_whole(
+def test_chunks_of_any_length_equal_the_whole_sequence(
     server: httpx.Client, cuts: list[int], options: Body, lookahead: int | None
 ) -> None:
-    replies = streamed(server, "any", cuts, lookahead=lookahead, **options)
-    whole = answered(server.post("/lift", json=body_of(WHOLE, **options)))
-    found = picked(replies, final=True)
-    np.testing.assert_allclose(found["poses"], whole["poses"], atol=2e-5)
-    assert found["frames"] == whole["frames"]
-    assert found["keypoints"] == whole["keypoints"]
-    early = picked(replies, final=False)
-    assert early["frames"] == ([] if lookahead is None else whole["frames"])
-    assert early["keypoints"] == ([] if lookahead is None else whole["keypoints"])
-    assert np.isfinite(np.array(early["poses"], np.float64)).all()
+    responses = streamed(server, "any", cuts, lookahead=lookahead, **options)
+    whole = ok(server.post("/lift", json=body_of(WHOLE, **options)))
+    final = picked(responses, final=True)
+    np.testing.assert_allclose(final["poses"], whole["poses"], atol=2e-5)
+    assert final["frames"] == whole["frames"]
+    assert final["keypoints"] == whole["keypoints"]
+    provisional = picked(responses, final=False)
+    assert provisional["frames"] == ([] if lookahead is None else whole["frames"])
+    assert provisional["keypoints"] == ([] if lookahead is None else whole["keypoints"])
+    assert np.isfinite(np.array(provisional["poses"], np.float64)).all()
 
 
-def test_a_frame_is_answered_early_and_again(server: httpx.Client) -> None:
-    replies = [
-        answered(server.post("/lift", json=chunk(k, k + 1, stream="twice", lookahead=2)))
+def test_frame_gets_a_provisional_and_a_final_pose(server: httpx.Client) -> None:
+    responses = [
+        ok(server.post("/lift", json=chunk(k, k + 1, stream="twice", lookahead=2)))
         for k in range(16)
     ]
     ended(server, "twice")
-    assert replies[0]["frames"] == [] and replies[0]["delay_frames"] == 13
-    assert replies[0]["delay_s"] == pytest.approx(13 / 30)
-    assert replies[0]["applied"]["lookahead"] == 2
-    assert (replies[2]["frames"], replies[2]["final"]) == ([0], [False])
-    assert (replies[15]["frames"], replies[15]["final"]) == ([2, 13], [True, False])
+    assert responses[0]["frames"] == [] and responses[0]["delay_frames"] == 13
+    assert responses[0]["delay_s"] == pytest.approx(13 / 30)
+    assert responses[0]["applied"]["lookahead"] == 2
+    assert (responses[2]["frames"], responses[2]["final"]) == ([0], [False])
+    assert (responses[15]["frames"], responses[15]["final"]) == ([2, 13], [True, False])
 
 
-def test_two_streams_by_turns_are_each_alone(server: httpx.Client) -> None:
+def test_interleaved_streams_equal_separate_ones(server: httpx.Client) -> None:
     people = [person(30, seed, COCO17) for seed in (5, 6)]
-    found: list[list[Any]] = [[], []]
+    poses: list[list[Any]] = [[], []]
     for k in range(0, 30, 10):
         for n, whole in enumerate(people):
             body = body_of(part(whole, slice(k, k + 10)), stream=f"turn{n}", first_frame=k)
-            found[n] += answered(server.post("/lift", json=body))["poses"]
+            poses[n] += ok(server.post("/lift", json=body))["poses"]
     for n, whole in enumerate(people):
-        found[n] += ended(server, f"turn{n}")["poses"]
-        alone = answered(server.post("/lift", json=body_of(whole)))["poses"]
-        np.testing.assert_allclose(found[n], alone, atol=1e-5)
+        poses[n] += ended(server, f"turn{n}")["poses"]
+        alone = ok(server.post("/lift", json=body_of(whole)))["poses"]
+        np.testing.assert_allclose(poses[n], alone, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"first_frame": 0}, "the next first_frame of this stream is 5, got 0"),
         ({"first_frame": 6}, "the next first_frame of this stream is 5, got 6"),
@@ -139,16 +138,16 @@ def test_two_streams_by_turns_are_each_alone(server: httpx.Client) -> None:
         "skeleton",
     ],
 )
-def test_what_does_not_go_on_with_the_stream_is_409_and_harmless(
-    server: httpx.Client, change: Body, said: str
+def test_request_that_does_not_continue_the_stream_is_409_and_harmless(
+    server: httpx.Client, change: Body, message: str
 ) -> None:
     opening = {"stream": "steady", "smoothing": "one_euro", "model": "poseformer-27"}
-    answered(server.post("/lift", json=chunk(0, 5, **opening)))
-    refused = server.post("/lift", json=chunk(5, 8, stream="steady") | change)
-    assert refused.status_code == 409
-    assert said in refused.json()["detail"]
-    # what is not said again stays as it was
-    answered(server.post("/lift", json=chunk(5, 8, stream="steady", first_frame=5)))
+    ok(server.post("/lift", json=chunk(0, 5, **opening)))
+    response = server.post("/lift", json=chunk(5, 8, stream="steady") | change)
+    assert response.status_code == 409
+    assert message in response.json()["detail"]
+    # fields that are not repeated keep their values
+    ok(server.post("/lift", json=chunk(5, 8, stream="steady", first_frame=5)))
     assert len(ended(server, "steady")["frames"]) == 8
 
 
@@ -163,39 +162,39 @@ def test_what_does_not_go_on_with_the_stream_is_409_and_harmless(
     ],
     ids=["dense", "butterworth", "lookahead", "model", "not from the start"],
 )
-def test_what_no_stream_can_do_begins_none(
+def test_rejected_request_begins_no_stream(
     server: httpx.Client, fields: Body, status: int, where: str | None
 ) -> None:
-    refused = server.post("/lift", json=chunk(0, 5, stream="none") | fields)
-    assert refused.status_code == status
-    errors = refused.json().get("errors", [])
+    response = server.post("/lift", json=chunk(0, 5, stream="none") | fields)
+    assert response.status_code == status
+    errors = response.json().get("errors", [])
     assert [error["location"] for error in errors] == ([[where]] if where else [])
     assert server.delete("/streams/none").status_code == 404
 
 
 def test_streams_are_listed_until_they_end(server: httpx.Client) -> None:
-    answered(server.post("/lift", json=chunk(0, 3, stream="listed")))
+    ok(server.post("/lift", json=chunk(0, 3, stream="listed")))
     listed = server.get("/streams").json()
     StreamsReply.model_validate(listed, strict=True)
-    (mine,) = [one for one in listed["streams"] if one["id"] == "listed"]
-    assert (mine["frames"], mine["model"], mine["fps"]) == (3, "poseformer-27", 30)
+    (entry,) = [entry for entry in listed["streams"] if entry["id"] == "listed"]
+    assert (entry["frames"], entry["model"], entry["fps"]) == (3, "poseformer-27", 30)
     assert len(ended(server, "listed")["frames"]) == 3
     assert server.delete("/streams/listed").status_code == 404
     assert "listed" not in server.get("/streams").text
 
 
-def test_requests_at_once_are_carried_out_one_after_another(server: httpx.Client) -> None:
-    answered(server.post("/lift", json=chunk(0, 1, stream="crowd")))
+def test_concurrent_requests_for_one_stream_run_in_turn(server: httpx.Client) -> None:
+    ok(server.post("/lift", json=chunk(0, 1, stream="crowd")))
     with ThreadPoolExecutor(8) as threads:
-        replies = list(
+        responses = list(
             threads.map(lambda _: server.post("/lift", json=chunk(1, 4, stream="crowd")), range(12))
         )
-    frames = [frame for one in replies for frame in answered(one)["frames"]]
+    frames = [frame for one in responses for frame in ok(one)["frames"]]
     frames += ended(server, "crowd")["frames"]
     assert sorted(frames) == list(range(37))
 
 
-def test_a_push_is_carried_out_even_if_its_client_leaves(server: httpx.Client) -> None:
+def test_push_completes_after_its_client_has_left(server: httpx.Client) -> None:
     content = json.dumps(chunk(0, 20, stream="left")).encode()
     head = f"POST /lift HTTP/1.1\r\nHost: a\r\nContent-Length: {len(content)}\r\n\r\n"
     url = server.base_url
@@ -213,12 +212,12 @@ def small_server(start_server: ServerStarter) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_more_streams_than_may_be_wait_until_one_is_idle(small_server: httpx.Client) -> None:
+def test_streams_above_the_limit_are_rejected_until_one_is_idle(small_server: httpx.Client) -> None:
     for id in "ab":
-        answered(small_server.post("/lift", json=chunk(0, 3, stream=id)))
-    refused = small_server.post("/lift", json=chunk(0, 3, stream="c"))
-    assert (refused.status_code, refused.json()["title"]) == (429, "Too many streams")
-    assert int(refused.headers["retry-after"]) == 1
+        ok(small_server.post("/lift", json=chunk(0, 3, stream=id)))
+    response = small_server.post("/lift", json=chunk(0, 3, stream="c"))
+    assert (response.status_code, response.json()["title"]) == (429, "Too many streams")
+    assert int(response.headers["retry-after"]) == 1
     assert small_server.post("/lift", json=chunk(0, 3)).status_code == 200
     until(lambda: small_server.post("/lift", json=chunk(0, 3, stream="c")), 200)
     gone = small_server.post("/lift", json=chunk(3, 6, stream="a", first_frame=3))
@@ -228,15 +227,15 @@ def test_more_streams_than_may_be_wait_until_one_is_idle(small_server: httpx.Cli
     assert small_server.get("/streams").json() == {"streams": []}
 
 
-def test_a_text_that_is_none_is_told_in_words(server: httpx.Client) -> None:
-    """An array of numpy can hold half of a surrogate pair, which no reply can."""
-    asked = {"stream": "odd", "skeleton": "h36m17", "image_size": [9, 9], "fps": 30}
-    answered(server.post("/lift", json=asked | {"keypoints": [None]}))
-    held = io.BytesIO()
+def test_lone_surrogate_is_escaped_in_the_error(server: httpx.Client) -> None:
+    """NumPy text can hold one, JSON in UTF-8 cannot."""
+    fields = {"stream": "odd", "skeleton": "h36m17", "image_size": [9, 9], "fps": 30}
+    ok(server.post("/lift", json=fields | {"keypoints": [None]}))
+    file = io.BytesIO()
     model = np.frombuffer(np.uint32(0xD800).tobytes(), "<U1").reshape(())
-    np.savez(held, **asked, keypoints=np.zeros((1, 17, 2)), model=model)
+    np.savez(file, **fields, keypoints=np.zeros((1, 17, 2)), model=model)
     headers = {"content-type": "application/x-npz"}
-    refused = server.post("/lift", content=held.getvalue(), headers=headers)
-    assert refused.status_code == 409
-    assert refused.json()["detail"].endswith(r"got '\ud800'")
+    response = server.post("/lift", content=file.getvalue(), headers=headers)
+    assert response.status_code == 409
+    assert response.json()["detail"].endswith(r"got '\ud800'")
     ended(server, "odd")

@@ -1,4 +1,4 @@
-"""POST /lift through a real server: the same poses as the library, and every bad input refused."""
+"""POST /lift through a real server: poses equal the library's, and bad input is rejected."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def lifter(weights_file: Path) -> Lifter:
 
 
 def walk(skeleton: Skeleton, frames: int, seed: int = 0) -> KeypointSequence:
-    """A made-up person who moves, as float32 so that JSON carries every bit."""
+    """A synthetic person who moves, in float32 so that JSON is exact."""
     rng = np.random.default_rng(seed)
     joints = len(skeleton.joints)
     start = rng.uniform(300, 700, (1, joints, 2))
@@ -54,12 +54,12 @@ def valid_body(frames: int = 3) -> Body:
 def lifted(server: httpx.Client, body: Body) -> Body:
     response = server.post("/lift", json=body)
     assert response.status_code == 200, response.text
-    reply: Body = response.json()
-    LiftReply.model_validate(reply, strict=True)
-    return reply
+    result: Body = response.json()
+    LiftReply.model_validate(result, strict=True)
+    return result
 
 
-def test_the_place_is_told_where_it_is_asked_for(server: httpx.Client) -> None:
+def test_spaces_camera_and_world_return_root_and_room(server: httpx.Client) -> None:
     plain, camera, world = (
         lifted(server, LIFT_BODY | {"space": space}) for space in ("root", "camera", "world")
     )
@@ -70,44 +70,44 @@ def test_the_place_is_told_where_it_is_asked_for(server: httpx.Client) -> None:
     xyz = np.array(camera["poses"])
     assert np.abs(xyz[..., :2] / xyz[..., 2:] - rays).mean() < 0.02
     room = world["room"]
-    found = xyz @ np.array(room["rotation"]).T + (0, room["camera_height_m"], 0)
-    np.testing.assert_allclose(world["poses"], found, atol=1e-5)
+    expected = xyz @ np.array(room["rotation"]).T + (0, room["camera_height_m"], 0)
+    np.testing.assert_allclose(world["poses"], expected, atol=1e-5)
 
 
-def test_a_stream_has_no_place(server: httpx.Client) -> None:
+def test_stream_rejects_spaces_other_than_root(server: httpx.Client) -> None:
     response = server.post("/lift", json=LIFT_BODY | {"stream": "placed", "space": "camera"})
     assert response.status_code == 422
     assert "space must be root in a stream" in response.json()["detail"]
 
 
-def assert_poses(reply: Body, expected: NDArray[np.float32]) -> None:
-    np.testing.assert_allclose(np.float32(reply["poses"]), expected, atol=1e-5)
+def assert_poses(result: Body, expected: NDArray[np.float32]) -> None:
+    np.testing.assert_allclose(np.float32(result["poses"]), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", SKELETONS)
-def test_poses_are_those_of_the_library(server: httpx.Client, lifter: Lifter, name: str) -> None:
+def test_poses_equal_the_library(server: httpx.Client, lifter: Lifter, name: str) -> None:
     sequence = walk(skeleton_named(name), 40)
-    reply = lifted(server, body_of(sequence))
-    assert_poses(reply, lifter.lift(sequence).xyz)
+    result = lifted(server, body_of(sequence))
+    assert_poses(result, lifter.lift(sequence).xyz)
     as_lifted = sequence.to_h36m17()
-    keypoints = np.float32(reply["keypoints"])
+    keypoints = np.float32(result["keypoints"])
     np.testing.assert_array_equal(keypoints[..., :2], as_lifted.xy)
     np.testing.assert_array_equal(keypoints[..., 2], as_lifted.confidence)
-    assert reply["model"] == {"name": lifter.name, "version": lifter.version}
-    assert reply["skeleton"] == "h36m17"
-    assert reply["frames"] == list(range(40))
-    assert reply["final"] == [True] * 40
-    assert reply["warnings"] == []
+    assert result["model"] == {"name": lifter.name, "version": lifter.version}
+    assert result["skeleton"] == "h36m17"
+    assert result["frames"] == list(range(40))
+    assert result["final"] == [True] * 40
+    assert result["warnings"] == []
 
 
-def test_nothing_is_changed_unless_asked(server: httpx.Client) -> None:
+def test_nothing_is_applied_by_default(server: httpx.Client) -> None:
     applied = lifted(server, valid_body())["applied"]
     changes = {name: applied[name] for name in ("readout", "flip", "smoothing", "repair")}
     assert changes == {"readout": "centre", "flip": False, "smoothing": "none", "repair": False}
 
 
 @pytest.mark.parametrize(
-    ("asked", "options"),
+    ("fields", "options"),
     [
         ({"readout": "dense"}, LiftOptions(readout="dense")),
         ({"flip": True}, LiftOptions(flip=True)),
@@ -115,24 +115,24 @@ def test_nothing_is_changed_unless_asked(server: httpx.Client) -> None:
         ({"height_m": 1.9}, LiftOptions(height_m=1.9)),
     ],
 )
-def test_options_reach_the_lifter(
-    server: httpx.Client, lifter: Lifter, asked: Body, options: LiftOptions
+def test_options_are_passed_to_the_lifter(
+    server: httpx.Client, lifter: Lifter, fields: Body, options: LiftOptions
 ) -> None:
     sequence = walk(skeleton_named("h36m17"), 30)
-    reply = lifted(server, body_of(sequence) | asked)
-    assert_poses(reply, lifter.lift(sequence, options).xyz)
-    assert asked.items() <= reply["applied"].items()
+    result = lifted(server, body_of(sequence) | fields)
+    assert_poses(result, lifter.lift(sequence, options).xyz)
+    assert fields.items() <= result["applied"].items()
 
 
 @pytest.mark.parametrize("kind", ["one_euro", "butterworth", "gaussian"])
-def test_smoothing_is_the_librarys(server: httpx.Client, lifter: Lifter, kind: str) -> None:
+def test_smoothing_equals_the_library(server: httpx.Client, lifter: Lifter, kind: str) -> None:
     sequence = walk(skeleton_named("h36m17"), 30)
-    reply = lifted(server, body_of(sequence) | {"smoothing": kind})
+    result = lifted(server, body_of(sequence) | {"smoothing": kind})
     smoothed = smooth(lifter.lift(sequence), kind)
-    assert_poses(reply, smoothed.xyz)
+    assert_poses(result, smoothed.xyz)
 
 
-def test_null_is_a_joint_or_a_frame_not_seen(server: httpx.Client, lifter: Lifter) -> None:
+def test_null_is_an_unseen_joint_or_frame(server: httpx.Client, lifter: Lifter) -> None:
     sequence = walk(skeleton_named("h36m17"), 9)
     score = sequence.confidence.copy()
     score[2, 4], score[5] = 0, 0
@@ -140,42 +140,42 @@ def test_null_is_a_joint_or_a_frame_not_seen(server: httpx.Client, lifter: Lifte
     body = body_of(sequence)
     body["keypoints"][2][4] = None
     body["keypoints"][5] = None
-    reply = lifted(server, body)
-    assert_poses(reply, lifter.lift(hidden).xyz)
-    assert reply["keypoints"][2][4] is None
-    assert reply["keypoints"][5] == [None] * 17
-    assert sum(row is None for frame in reply["keypoints"] for row in frame) == 18
-    assert reply["warnings"] == ["no joint is seen in 1 of 9 frames: their poses are guessed"]
+    result = lifted(server, body)
+    assert_poses(result, lifter.lift(hidden).xyz)
+    assert result["keypoints"][2][4] is None
+    assert result["keypoints"][5] == [None] * 17
+    assert sum(row is None for frame in result["keypoints"] for row in frame) == 18
+    assert result["warnings"] == ["no joint is seen in 1 of 9 frames: their poses are guessed"]
 
 
-def test_a_score_that_is_not_given_is_one(server: httpx.Client) -> None:
+def test_missing_score_is_one(server: httpx.Client) -> None:
     body = valid_body()
     bare = [[row[:2] for row in frame] for frame in body["keypoints"]]
     sure = [[[*row[:2], 1] for row in frame] for frame in body["keypoints"]]
     mixed = [bare[0], sure[1], [*bare[2][:5], *sure[2][5:]]]
-    replies = [lifted(server, body | {"keypoints": rows}) for rows in (bare, sure, mixed)]
-    assert replies[0] == replies[1] == replies[2]
+    results = [lifted(server, body | {"keypoints": rows}) for rows in (bare, sure, mixed)]
+    assert results[0] == results[1] == results[2]
 
 
-def test_one_frame_is_a_sequence(server: httpx.Client) -> None:
+def test_one_frame_is_lifted(server: httpx.Client) -> None:
     assert np.float32(lifted(server, valid_body(1))["poses"]).shape == (1, 17, 3)
 
 
-def test_a_frame_rate_beyond_the_training_is_a_warning(server: httpx.Client) -> None:
-    reply = lifted(server, valid_body() | {"fps": 200})
-    assert reply["warnings"] == [
+def test_frame_rate_outside_training_is_warned_about(server: httpx.Client) -> None:
+    result = lifted(server, valid_body() | {"fps": 200})
+    assert result["warnings"] == [
         "the model was trained for 24-60 frames/s, the input has 200; one frame in 4 was lifted, "
         "the poses between were interpolated"
     ]
 
 
-def test_callers_at_once_get_what_each_would_get_alone(server: httpx.Client) -> None:
+def test_concurrent_requests_equal_separate_ones(server: httpx.Client) -> None:
     bodies = [body_of(walk(skeleton_named("coco17"), 5 + seed, seed)) for seed in range(8)]
     alone = [lifted(server, body) for body in bodies]
     with ThreadPoolExecutor(8) as threads:
         together = list(threads.map(lambda body: lifted(server, body), bodies))
-    for found, expected in zip(together, alone, strict=True):
-        assert_poses(found, np.float32(expected["poses"]))
+    for actual, expected in zip(together, alone, strict=True):
+        assert_poses(actual, np.float32(expected["poses"]))
 
 
 def keypoints(change: Callable[[list[Any]], object]) -> Callable[[Body], object]:
@@ -246,7 +246,7 @@ BAD_VALUES: dict[str, tuple[Callable[[Body], object], list[str | int]]] = {
 
 
 @pytest.mark.parametrize("name", BAD_VALUES)
-def test_a_bad_value_is_refused_at_its_place(server: httpx.Client, name: str) -> None:
+def test_bad_value_is_rejected_with_its_location(server: httpx.Client, name: str) -> None:
     change, where = BAD_VALUES[name]
     body = valid_body()
     change(body)
@@ -259,12 +259,12 @@ def test_a_bad_value_is_refused_at_its_place(server: httpx.Client, name: str) ->
     assert [error["location"] for error in problem["errors"]] == [where]
 
 
-def test_unknown_names_come_with_the_known_ones(server: httpx.Client) -> None:
+def test_unknown_model_error_lists_the_known_ones(server: httpx.Client) -> None:
     response = server.post("/lift", json=valid_body() | {"model": "gpt"})
     assert "known: poseformer-27" in response.json()["detail"]
 
 
-def test_several_bad_values_are_named_at_once(server: httpx.Client) -> None:
+def test_all_bad_values_are_reported_at_once(server: httpx.Client) -> None:
     response = server.post("/lift", json=valid_body() | {"fps": 0, "flip": None})
     assert [e["location"] for e in response.json()["errors"]] == [["flip"], ["fps"]]
 
@@ -284,23 +284,23 @@ def test_several_bad_values_are_named_at_once(server: httpx.Client) -> None:
     ],
     ids=["empty", "text", "bytes", "cut", "nan", "infinity", "deep", "deep keypoints", "deep map"],
 )
-def test_what_is_not_json_is_400(server: httpx.Client, content: bytes) -> None:
+def test_invalid_json_is_400(server: httpx.Client, content: bytes) -> None:
     response = server.post("/lift", content=content)
     assert (response.status_code, response.json()["title"]) == (400, "Not JSON")
 
 
 @pytest.mark.parametrize("content", [b"[]", b"1", b'"lift"', b"null", b'{"fps": 1e999}'])
-def test_json_of_another_kind_is_422(server: httpx.Client, content: bytes) -> None:
+def test_json_that_is_no_object_is_422(server: httpx.Client, content: bytes) -> None:
     assert server.post("/lift", content=content).status_code == 422
 
 
-def test_a_query_option_is_refused_by_name(server: httpx.Client) -> None:
+def test_query_option_is_rejected_by_name(server: httpx.Client) -> None:
     response = server.post("/lift", params={"flip": "true"}, json=valid_body())
     assert response.status_code == 422
     assert response.json()["errors"][0]["location"] == ["flip"]
 
 
-def test_a_million_frames_are_too_many(server: httpx.Client) -> None:
+def test_million_frames_are_413(server: httpx.Client) -> None:
     frames = ",".join(["null"] * 1_000_000)
     body = json.dumps(valid_body() | {"keypoints": "?"}).replace('"?"', f"[{frames}]")
     response = server.post("/lift", content=body)
@@ -314,13 +314,13 @@ def small_server(start_server: ServerStarter) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_limits_are_the_settings(small_server: httpx.Client) -> None:
+def test_frame_limit_is_the_setting(small_server: httpx.Client) -> None:
     assert small_server.post("/lift", json=valid_body(5)).status_code == 200
     assert small_server.post("/lift", json=valid_body(6)).status_code == 413
 
 
-def test_a_long_body_is_413_before_it_arrives(small_server: httpx.Client) -> None:
-    """A client that sends on, and wants the connection closed, still reads why."""
+def test_long_body_is_413_before_it_arrives(small_server: httpx.Client) -> None:
+    """A client that keeps sending, and asks to close the connection, still gets the response."""
     head = (
         b"POST /lift HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\nConnection: close\r\n\r\n"
     )
@@ -332,7 +332,7 @@ def test_a_long_body_is_413_before_it_arrives(small_server: httpx.Client) -> Non
         assert connection.recv(12) == b"HTTP/1.1 413"
 
 
-def test_a_long_body_of_unknown_length_is_413(small_server: httpx.Client) -> None:
+def test_long_body_of_unknown_length_is_413(small_server: httpx.Client) -> None:
     parts = (b" " * 10_000 for _ in range(20))
     response = small_server.post("/lift", content=parts)
     assert response.status_code == 413
@@ -353,20 +353,19 @@ def test_more_than_may_wait_are_sent_away_for_now(small_server: httpx.Client) ->
     until(lambda: small_server.post("/lift", json=valid_body()), 200)
 
 
-def clients_who_left(server: httpx.Client) -> float:
-    counted = r'requests_total{method="POST",path="/lift",status="499"} (\S+)'
-    found = re.search(counted, server.get("/metrics").text)
-    return float(found[1]) if found else 0.0
+def disconnected_clients(server: httpx.Client) -> float:
+    pattern = r'requests_total{method="POST",path="/lift",status="499"} (\S+)'
+    match = re.search(pattern, server.get("/metrics").text)
+    return float(match[1]) if match else 0.0
 
 
-def test_lifting_ends_when_its_client_has_left(server: httpx.Client) -> None:
-    """Long before it would have been done."""
-    left = clients_who_left(server)
+def test_lifting_is_cancelled_when_its_client_has_left(server: httpx.Client) -> None:
+    left = disconnected_clients(server)
     content = json.dumps(valid_body(8000)).encode()
     head = f"POST /lift HTTP/1.1\r\nHost: a\r\nContent-Length: {len(content)}\r\n\r\n"
     url = server.base_url
     with socket.create_connection((url.host, url.port or 80)) as leaving:
         leaving.sendall(head.encode() + content)
         until_busy(server)
-    until(lambda: httpx.Response(200 if clients_who_left(server) > left else 404), 200)
+    until(lambda: httpx.Response(200 if disconnected_clients(server) > left else 404), 200)
     assert "poselift_liftings_waiting 0.0" in server.get("/metrics").text

@@ -1,4 +1,4 @@
-"""Whatever a POST /lift holds, it can be lifted, or an error names the place that does not fit."""
+"""POST /lift bodies: any body is lifted, or rejected with the location of the error."""
 
 import re
 from pathlib import Path
@@ -54,7 +54,7 @@ def is_side(value: Any) -> bool:
 
 
 def faulty(body: dict[str, Any]) -> set[str]:
-    """The fields that the contract does not allow, field by field."""
+    """The fields that violate the contract."""
     size = body.get("image_size")
     allowed = {
         "skeleton": body.get("skeleton") in ("h36m17", "coco17"),
@@ -85,7 +85,7 @@ def faulty(body: dict[str, Any]) -> set[str]:
 
 @settings(max_examples=300)
 @given(st.dictionaries(st.sampled_from([*VALID, ""]), odd, max_size=2), st.data())
-def test_requests_are_allowed_or_refused_as_the_contract_says(
+def test_bodies_are_accepted_or_rejected_by_the_contract(
     changes: dict[str, Any], data: st.DataObject
 ) -> None:
     changes.pop("keypoints", None)
@@ -106,7 +106,7 @@ def test_requests_are_allowed_or_refused_as_the_contract_says(
 
 @settings(max_examples=300)
 @given(st.binary(max_size=200) | odd.map(orjson.dumps))
-def test_any_bytes_are_refused_in_words(content: bytes) -> None:
+def test_arbitrary_bytes_are_rejected(content: bytes) -> None:
     with pytest.raises(InvalidInput):
         read_lift(content, 100)
 
@@ -136,16 +136,15 @@ rows = st.none() | st.lists(extreme, min_size=2, max_size=2) | st.just([1e6, 1e6
     flip=st.booleans(),
     space=st.sampled_from(SPACES),
 )
-def test_whatever_is_allowed_gets_finite_poses(lifter: Lifter, **asked: Any) -> None:
+def test_accepted_bodies_give_finite_poses(lifter: Lifter, **fields: Any) -> None:
     body = {
-        "keypoints": asked.pop("frames"),
+        "keypoints": fields.pop("frames"),
         "skeleton": "h36m17",
-        "image_size": asked.pop("size"),
-        **asked,
+        "image_size": fields.pop("size"),
+        **fields,
     }
-    result = lifted(lifter, body)
-    reply = orjson.loads(dump(lift_document(result)))
-    poses = np.array(reply["poses"], np.float64)
+    document = orjson.loads(dump(lift_document(lifted(lifter, body))))
+    poses = np.array(document["poses"], np.float64)
     assert poses.shape == (len(body["keypoints"]), 17, 3)
     assert np.isfinite(poses).all()
 
@@ -154,12 +153,12 @@ def test_lift_body_has_the_fields_of_the_contract() -> None:
     assert set(VALID) == set(LiftBody.model_fields)
 
 
-def test_the_lowest_frame_rate_can_be_smoothed(lifter: Lifter) -> None:
+def test_lowest_frame_rate_can_be_smoothed(lifter: Lifter) -> None:
     body = VALID | {"fps": 5e-324, "smoothing": "gaussian"}
     lifted(lifter, body)
 
 
-def test_joints_at_the_limit_can_be_converted(lifter: Lifter) -> None:
-    """A head lies beyond the ears, and so beyond the limit where the ears are at it."""
+def test_joints_at_the_coordinate_limit_can_be_converted(lifter: Lifter) -> None:
+    """The head is extrapolated from the ears, here beyond the limit."""
     corners = [[[1e6, 1e6], [-1e6, -1e6]][joint > 4] for joint in range(17)]
     lifted(lifter, VALID | {"keypoints": [corners]})
