@@ -99,7 +99,7 @@ def turn_rays(rays: Array, rotation: Array) -> Array:
     return turned[..., :2] / turned[..., 2:].clip(MIN_DEPTH)
 
 
-def whole_picture(image_size: Array, focal_px: Array) -> Box:
+def whole_image(image_size: Array, focal_px: Array) -> Box:
     """The box before the first person was seen."""
     xp = array_api_compat.array_namespace(image_size)
     half = xp.max(image_size / (2 * focal_px), axis=-1)

@@ -27,7 +27,7 @@ from model.lifting.camera import (
     person_input,
     pixels_to_rays,
     turn_back,
-    whole_picture,
+    whole_image,
 )
 from model.lifting.model_files import (
     FRAME_FEATURES,
@@ -238,7 +238,7 @@ class Lifter:
         size, focal = np.array(sequence.image_size), float(focal_px or max(sequence.image_size))
         rays = pixels_to_rays(sequence.xy.astype(np.float64), size, focal)
         normalise = one_person_input if len(sequence) == 1 else person_input
-        person = normalise(rays, sequence.confidence, state.box or whole_picture(size, focal))
+        person = normalise(rays, sequence.confidence, state.box or whole_image(size, focal))
         last = InputState(Box(person.box.middle[-1], person.box.half_size[-1]))
         channels, rotation = person.channels, person.rotation
         return Prepared(channels.astype(np.float32), rotation.astype(np.float32), last)

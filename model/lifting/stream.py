@@ -108,9 +108,9 @@ class LiftStream:
             parts.append((0, (yield from self._phases[0].push(self._newest))))
         for number, phase in enumerate(self._phases):
             parts.append((number, (yield from phase.flush())))
-        answers = self._merged(parts)
+        poses = self._merged(parts)
         self._begin()
-        return answers
+        return poses
 
     def _open(self, fps: float) -> None:
         self._stride = self._lifter.info.stride(fps)
@@ -125,13 +125,13 @@ class LiftStream:
 
     def _merged(self, parts: Sequence[tuple[int, StreamAnswers]]) -> StreamAnswers:
         """The poses of the phases, by number -> those of the stream up to its newest frame."""
-        frames, xyz = self._joined([(n, answers.final) for n, answers in parts if n == 0])
+        frames, xyz = self._joined([(n, poses.final) for n, poses in parts if n == 0])
         lifted = np.concatenate([self._lifted, np.minimum(frames, self._pushed - 1)])
         xyz = np.concatenate([self._pose, xyz])
         due = range(int(self._lifted[-1]) + 1, int(lifted[-1]) + 1)
         final = Poses(due, interpolated(lifted, xyz, due))
         self._lifted, self._pose = lifted[-1:], xyz[-1:]
-        frames, xyz = self._joined([(n, answers.early) for n, answers in parts])
+        frames, xyz = self._joined([(n, poses.early) for n, poses in parts])
         order = np.argsort(frames)
         order = order[frames[order] < self._pushed]
         start = int(frames[order[0]]) if len(order) else 0
@@ -178,9 +178,9 @@ class _Phase:
             return StreamAnswers(NO_POSES, NO_POSES)
         ends = range(self._pushed, self._pushed + self._lifter.window.future)
         windows = [stream.flush() for stream in self._windows]
-        answers = yield from self._lift(ends, windows, self._rotations.flush())
+        poses = yield from self._lift(ends, windows, self._rotations.flush())
         self._begin()
-        return answers
+        return poses
 
     def _lift(
         self, ends: range, windows: list[Float32], rotations: Float32
@@ -188,8 +188,8 @@ class _Phase:
         """The poses of the windows (n, f, D), plain and mirrored, that end at the frames `ends`."""
         future, ahead = self._lifter.window.future, self._lookahead
         final = self._due(ends, future)
-        early = range(0) if ahead is None else self._due(ends, ahead)
-        rows = final if early == final else sorted({*final, *early})
+        provisional = range(0) if ahead is None else self._due(ends, ahead)
+        rows = final if provisional == final else sorted({*final, *provisional})
         centre, dense = yield from self._decode(windows, rows)
 
         def finish(due: range, delay: int, xyz: Float32) -> Poses:
@@ -201,7 +201,7 @@ class _Phase:
             poses = self._lifter.finish(xyz[at : at + len(due)], turned, self._options.height_m)
             return Poses(range(first + due.start, first + due.stop), poses)
 
-        return StreamAnswers(finish(final, future, centre), finish(early, ahead or 0, dense))
+        return StreamAnswers(finish(final, future, centre), finish(provisional, ahead or 0, dense))
 
     def _due(self, ends: range, delay: int) -> range:
         """The rows of `ends` that are `delay` frames after a frame of the stream."""

@@ -57,7 +57,7 @@ async def stream(socket: WebSocket) -> None:
     with suppress(WebSocketDisconnect):
         try:
             with service.live.enter(), service.telemetry.live_streams.track_inprogress():
-                await _Conversation(socket, service).run()
+                await _Connection(socket, service).run()
             await socket.close(1000)
         except PoseError as error:
             await _refuse(socket, error)
@@ -85,7 +85,7 @@ async def _send(socket: WebSocket, text: str) -> None:
         raise WebSocketDisconnect(1006) from error
 
 
-class _Conversation:
+class _Connection:
     """One client's stream, from the first message to the last pose."""
 
     def __init__(self, socket: WebSocket, service: ServiceState):

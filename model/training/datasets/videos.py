@@ -23,7 +23,7 @@ from model.lifting.camera import (
     person_input,
     pixels_to_rays,
     turn,
-    whole_picture,
+    whole_image,
 )
 from model.training.evaluation.errors import Clip
 from model.training.recordings import CANONICAL_CHAIN_M, chain_length
@@ -146,7 +146,7 @@ def prepare_video(video: DatasetVideo, normalisation: Normalisation) -> tuple[Fl
         return image_input(keypoints.xy, size), video.relative.astype(np.float32)
     size, focal = np.array(keypoints.image_size), float(video.focal_px or max(keypoints.image_size))
     rays = pixels_to_rays(keypoints.xy.astype(np.float64), size, focal)
-    prepared = person_input(rays, keypoints.confidence, whole_picture(size, focal))
+    prepared = person_input(rays, keypoints.confidence, whole_image(size, focal))
     target = turn(video.relative / video.size, prepared.rotation)
     return prepared.channels.astype(np.float32), target.astype(np.float32)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model.keypoints.joint_sets import COCO17
 from model.keypoints.skeleton import H36M17, to_h36m17
-from model.lifting.camera import person_input, pixels_to_rays, turn, whole_picture
+from model.lifting.camera import person_input, pixels_to_rays, turn, whole_image
 from model.training.recordings import Recordings
 from model.training.simulation.bodies import detector_points, vary_build
 from model.training.simulation.cameras import CameraRanges, Cameras, Draw, draw_cameras
@@ -42,7 +42,7 @@ def prepare(observation: Observation) -> Batch:
     cameras = observation.cameras
     size, focal = cameras.image_size, cameras.assumed_focal[:, None]
     rays = pixels_to_rays(observation.points, size[:, None, None], focal[..., None, None])
-    prepared = person_input(rays, observation.score, whole_picture(size, focal))
+    prepared = person_input(rays, observation.score, whole_image(size, focal))
     relative = observation.joints - observation.joints[:, :, :1]
     return Batch(prepared.channels, turn(relative, prepared.rotation))
 

@@ -54,7 +54,7 @@ def test_rotation_to_is_the_shortest_rotation_to_the_axis(rng: np.random.Generat
 
 
 def test_turn_back_inverts_turn(seen, rng: np.random.Generator) -> None:
-    person = camera.person_input(*seen, camera.whole_picture(SIZE, FOCAL))
+    person = camera.person_input(*seen, camera.whole_image(SIZE, FOCAL))
     xyz = rng.normal(size=(40, 17, 3)).astype(np.float32)
     turned = camera.turn(xyz, person.rotation)
     np.testing.assert_allclose(camera.turn_back(turned, person.rotation), xyz, atol=2e-6)
@@ -72,8 +72,8 @@ def test_turned_rays_equal_rays_of_turned_points(rng: np.random.Generator) -> No
 @pytest.mark.parametrize("cuts", [[1], [2], [5, 6, 21], list(range(1, 40))])
 def test_frame_input_is_bit_identical_in_every_chunking(seen, cuts: list[int]) -> None:
     rays, score = seen
-    whole = camera.person_input(rays, score, camera.whole_picture(SIZE, FOCAL))
-    box, parts = camera.whole_picture(SIZE, FOCAL), []
+    whole = camera.person_input(rays, score, camera.whole_image(SIZE, FOCAL))
+    box, parts = camera.whole_image(SIZE, FOCAL), []
     for chunk in np.split(np.arange(40), cuts):
         part = camera.person_input(rays[chunk], score[chunk], box)
         box = Box(part.box.middle[-1], part.box.half_size[-1])
@@ -102,7 +102,7 @@ def test_one_person_input_is_bit_identical_to_person_input(data: st.DataObject) 
 
 def test_unseen_joints_are_zero_and_unseen_frames_keep_the_last_box(seen) -> None:
     rays, score = seen
-    person = camera.person_input(rays, score, camera.whole_picture(SIZE, FOCAL))
+    person = camera.person_input(rays, score, camera.whole_image(SIZE, FOCAL))
     assert (person.channels[score == 0][:, :3] == 0).all()
     np.testing.assert_array_equal(person.rotation[17], person.rotation[16])
     np.testing.assert_array_equal(person.rotation[20], person.rotation[19])
@@ -118,7 +118,7 @@ def test_input_hardly_depends_on_distance_and_focal_length(rng: np.random.Genera
         rays = (xyz[..., :2] / xyz[..., 2:]).astype(np.float32)
         size = np.array([2 * focal, focal], np.float32)
         score = np.ones((1, 17), np.float32)
-        whole = camera.whole_picture(size, np.float32(focal))
+        whole = camera.whole_image(size, np.float32(focal))
         inputs.append(camera.person_input(rays, score, whole).channels)
     near, far = inputs
     assert np.abs(near[..., :2] - far[..., :2]).max() < 0.05
@@ -127,7 +127,7 @@ def test_input_hardly_depends_on_distance_and_focal_length(rng: np.random.Genera
 
 def test_mirror_input_is_its_own_inverse_and_equals_the_mirrored_image(seen) -> None:
     rays, score = seen
-    whole = camera.whole_picture(SIZE, FOCAL)
+    whole = camera.whole_image(SIZE, FOCAL)
     inputs = camera.person_input(rays, score, whole).channels
     np.testing.assert_array_equal(camera.mirror_input(camera.mirror_input(inputs)), inputs)
     mirrored = camera.mirror_pose(rays)
@@ -138,7 +138,7 @@ def test_mirror_input_is_its_own_inverse_and_equals_the_mirrored_image(seen) -> 
 
 def test_torch_equals_numpy(seen) -> None:
     rays, score = seen
-    whole = camera.whole_picture(SIZE, FOCAL)
+    whole = camera.whole_image(SIZE, FOCAL)
     expected = camera.person_input(rays, score, whole)
     box = Box(torch.from_numpy(whole.middle), torch.tensor(whole.half_size))
     actual = camera.person_input(torch.from_numpy(rays), torch.from_numpy(score), box)
@@ -149,7 +149,7 @@ def test_extreme_coordinates_give_finite_inputs() -> None:
     xy = np.array([[-1e6, 1e6]] * 8 + [[1e6, -1e6]] * 8 + [[0, 0]], np.float32)[None]
     size = np.array([1, 1], np.float32)
     rays = camera.pixels_to_rays(xy, size, np.float32(1))
-    whole = camera.whole_picture(size, np.float32(1))
+    whole = camera.whole_image(size, np.float32(1))
     person = camera.person_input(rays, np.ones((1, 17), np.float32), whole)
     assert np.isfinite(person.channels).all() and np.abs(person.channels).max() < 1e4
     same = np.zeros((1, 17, 2), np.float32)

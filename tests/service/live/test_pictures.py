@@ -35,7 +35,7 @@ from service.admission.capacity import Capacity
 from service.errors import NotReady, NotUnderstood
 from service.live.jpeg import read_jpeg
 from service.live.latest_image import MAX_SKIPPED, LatestImage
-from service.live.stream import _Conversation
+from service.live.stream import _Connection
 from service.live.watching import ImageOptions, Watcher
 from service.settings import read_settings
 
@@ -312,7 +312,7 @@ def test_detector_is_closed_at_once_when_the_client_leaves(
                 watching=watching,
                 live_pictures=Capacity("live streams of pictures", limit=1, retry_after_s=10),
             )
-            stream: Any = _Conversation(SimpleNamespace(receive=receive_nothing), service)
+            stream: Any = _Connection(SimpleNamespace(receive=receive_nothing), service)
             frames = stream._images(jpegs[0], image_options())
             assert await anext(frames) == (range(1), {})
             watching.submit(busy.wait)

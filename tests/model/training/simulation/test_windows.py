@@ -117,7 +117,7 @@ def test_simulated_input_equals_the_lifters_input(
         focal = observation.cameras.assumed_focal[row].numpy() * np.float32(pixels)
         xy, score = observation.points[row].numpy() * pixels, observation.score[row].numpy()
         rays = camera.pixels_to_rays(xy, size, focal)
-        expected = camera.person_input(rays, score, camera.whole_picture(size, focal))
+        expected = camera.person_input(rays, score, camera.whole_image(size, focal))
         np.testing.assert_allclose(batch.inputs[row], expected.channels, atol=2e-4)
         relative = observation.joints[row] - observation.joints[row, :, :1]
         turned = camera.turn(relative.numpy(), expected.rotation)
