@@ -53,7 +53,7 @@ def sequential(clip: Path, lifter: Lifter, result: VideoResult) -> Counter[str]:
     """Run the stages without overlap, lifting and writing the people of `result`."""
     watch = Stopwatch()
     with open_video(clip) as video, closing(open_detector("mediapipe", MAX_PEOPLE)) as detector:
-        tracker, frames = Tracker(video.info.fps, MAX_PEOPLE - 1), video.frames()
+        tracker, frames = Tracker(MAX_PEOPLE - 1), video.frames()
         while True:
             with watch.of("decode"):
                 frame = next(frames, None)
@@ -62,7 +62,7 @@ def sequential(clip: Path, lifter: Lifter, result: VideoResult) -> Counter[str]:
             with watch.of("detect"):
                 people = detector.detect(frame.image, frame.time_s)
             with watch.of("track"):
-                tracker.update(people)
+                tracker.update(people, frame.time_s)
     with watch.of("lift"):
         for person in result.people:
             lifter.lift(person.keypoints)

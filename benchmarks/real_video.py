@@ -94,7 +94,7 @@ def detect_people(
     tracked: dict[int, DetectedPerson] = {}
     spent_s: list[float] = []
     with open_video(clip) as video, closing(follower):
-        tracker = Tracker(video.info.fps, MAX_PEOPLE)
+        tracker = Tracker(MAX_PEOPLE)
         for frame in video.frames():
             start_s = time.perf_counter()
             people = follower.detect(frame.image, round(frame.time_s * 1000))
@@ -104,7 +104,7 @@ def detect_people(
                 for followed in follower._followed
                 if isinstance(followed.landmarker, WorldLook)
             }
-            for number, person in tracker.update(people):
+            for number, person in tracker.update(people, frame.time_s):
                 track = tracked.setdefault(number, DetectedPerson())
                 track.frames.append(frame.index)
                 track.people.append(person)

@@ -7,14 +7,15 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from model.formats.rig import NODES, Node, RiggedMotion, interpolated, rest_direction, rig
-from model.formats.trajectory import Float64
+from model.formats.trajectory import Float64, grid_of
 from model.video.results import PersonMotion
 
 
-def write_bvh(person: PersonMotion, path: Path) -> None:
-    """Metres, Y up, degrees; every frame from the person's first to their last at the mean frame
-    rate, interpolated where they are missing. Joints are where constant_limbs puts them."""
-    motion = interpolated(rig(person), person.frames)
+def write_bvh(person: PersonMotion, duration_s: float, path: Path) -> None:
+    """Metres, Y up, degrees; as long as the video. Where the person is missing, the motion is
+    interpolated, or held at either end. Joints are where constant_limbs puts them."""
+    frames, positions = grid_of(person, duration_s)
+    motion = interpolated(rig(person), positions, frames)
     with path.open("w", encoding="ascii", newline="\n") as file:
         file.write("HIERARCHY\n")
         file.writelines(f"{line}\n" for line in _hierarchy(motion.offsets))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.formats.rig import NODES, PARENTS, RiggedMotion, rig
+from model.formats.rig import NODES, PARENTS, RiggedMotion, interpolated, rig
 from model.formats.trajectory import Float64
 from model.video.results import PersonMotion
 
@@ -21,6 +21,8 @@ COMPONENT_TYPES = {"uint8": 5121, "uint16": 5123, "float32": 5126}
 ELEMENT_TYPES = {(): "SCALAR", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"}
 VERTICES, INDICES = 34962, 34963
 """Buffer view targets, section 5.11.5."""
+MIN_HOLD_S = 0.001
+"""A shorter hold of the last pose is a rounding of times."""
 BONE_WIDTH = 0.1
 """Half the width of a bone's mesh, as a share of its length."""
 _RING = ((1, 2), (2, 3), (3, 4), (4, 1))
@@ -54,10 +56,14 @@ class _Buffer:
         return len(self.accessors) - 1
 
 
-def write_glb(person: PersonMotion, path: Path) -> None:
-    """Metres, Y up, keys at the true times of the person's frames. Joints are where constant_limbs
-    puts them; bones carry a plain mesh."""
-    motion = rig(person)
+def write_glb(person: PersonMotion, duration_s: float, path: Path) -> None:
+    """Metres, Y up, keys at the true times of the person's frames and at the video's end. Joints
+    are where constant_limbs puts them; bones carry a plain mesh."""
+    times_s = person.times_s
+    last_s = duration_s - 1 / person.poses.fps
+    if last_s > times_s[-1] + MIN_HOLD_S:
+        times_s = np.append(times_s, last_s)
+    motion = interpolated(rig(person), person.times_s, times_s)
     buffer = _Buffer()
     document = {
         "asset": {"version": "2.0", "generator": "poselift"},
@@ -66,7 +72,7 @@ def write_glb(person: PersonMotion, path: Path) -> None:
         "nodes": [*_nodes(motion.offsets), {"name": f"person {person.id}", "mesh": 0, "skin": 0}],
         "meshes": [{"name": "bones", "primitives": [_bones(motion.offsets, buffer)]}],
         "skins": [_skin(motion.offsets, buffer)],
-        "animations": [_animation(motion, person.times_s, buffer)],
+        "animations": [_animation(motion, times_s, buffer)],
         "accessors": buffer.accessors,
         "bufferViews": buffer.views,
         "buffers": [{"byteLength": len(buffer.content)}],

@@ -93,14 +93,18 @@ def rig(person: PersonMotion) -> RiggedMotion:
     return RiggedMotion(_offsets(xyz), xyz[:, H36M17.root], rotations)
 
 
-def interpolated(motion: RiggedMotion, frames: NDArray[np.int64]) -> RiggedMotion:
-    """The motion in every frame from first to last, interpolated in the gaps of `frames` (T,)."""
-    if len(frames) == frames[-1] - frames[0] + 1:
-        return motion
-    every = np.arange(frames[0], frames[-1] + 1)
-    root = np.stack([np.interp(every, frames, axis) for axis in motion.root.T], axis=1)
+def interpolated(
+    motion: RiggedMotion, positions: Float64, frames: Float64 | NDArray[np.int64]
+) -> RiggedMotion:
+    """The motion, whose frames lie at `positions` (T,), at `frames` (n,): interpolated between
+    them, and held before the first and after the last."""
+    at = np.clip(np.asarray(frames, np.float64), positions[0], positions[-1])
+    if len(positions) == 1:
+        held = np.repeat(motion.rotations, len(at), axis=0)
+        return RiggedMotion(motion.offsets, np.repeat(motion.root, len(at), axis=0), held)
+    root = np.stack([np.interp(at, positions, axis) for axis in motion.root.T], axis=1)
     rotations = [
-        Slerp(frames, Rotation.from_quat(node))(every).as_quat()
+        Slerp(positions, Rotation.from_quat(node))(at).as_quat()
         for node in motion.rotations.transpose(1, 0, 2)
     ]
     return RiggedMotion(motion.offsets, root, _without_jumps(np.stack(rotations, axis=1)))

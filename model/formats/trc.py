@@ -8,11 +8,11 @@ from model.video.results import PersonMotion
 MM = 1000.0
 
 
-def write_trc(person: PersonMotion, path: Path) -> None:
-    """Each joint as a marker, mm, Y up; true times; Frame# 1 is the video's frame 0. Markers are
+def write_trc(person: PersonMotion, duration_s: float, path: Path) -> None:
+    """Each joint as a marker, mm, Y up; as long as the video, from Frame# 1 at 0 s. Markers are
     nan where the person is missing: OpenSim reads nan and blanks as missing, but miscounts blanks
     at the end of a line."""
-    motion = trajectory(person)
+    motion = trajectory(person, duration_s)
     with path.open("w", encoding="ascii", newline="\n") as file:
         file.write(_header(motion, person))
         for frame, time_s, xyz in zip(motion.frames, motion.times_s, motion.xyz, strict=True):

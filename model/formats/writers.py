@@ -30,9 +30,12 @@ class Format:
 
 
 def _one_person(
-    suffix: str, media_type: str, write: Callable[[PersonMotion, Path], None]
+    suffix: str, media_type: str, write: Callable[[PersonMotion, float, Path], None]
 ) -> Format:
-    return Format(suffix, media_type, lambda result, path: write(result.people[0], path), True)
+    def write_result(result: VideoResult, path: Path) -> None:
+        write(result.people[0], result.video.duration_s, path)
+
+    return Format(suffix, media_type, write_result, True)
 
 
 FORMATS: Mapping[str, Format] = {

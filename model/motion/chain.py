@@ -8,14 +8,29 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from model.errors import InvalidInput
-from model.keypoints.sequences import SPACES, Float32, Indices, KeypointSequence, PoseSequence
+from model.keypoints.sequences import (
+    SPACES,
+    Float32,
+    Float64,
+    Indices,
+    KeypointSequence,
+    PoseSequence,
+)
+from model.lifting.grid import Sampled, at_frames
 from model.lifting.lifter import Lifter
 from model.lifting.options import LiftOptions, option
 from model.lifting.passes import Lifting
 from model.lifting.root import focal_or_assumed, root_track
 from model.lifting.stream import LiftStream, Poses, StreamAnswers
 from model.motion.limbs import constant_limbs
-from model.motion.smoothing import CAUSAL_SMOOTHINGS, SMOOTHINGS, OneEuro, smooth
+from model.motion.smoothing import (
+    CAUSAL_SMOOTHINGS,
+    MIN_FPS,
+    SMOOTHINGS,
+    OneEuro,
+    filters_at,
+    smooth,
+)
 
 
 @dataclass(frozen=True)
@@ -48,35 +63,38 @@ def lift_motion(
     options: MotionOptions,
     *,
     runs: Sequence[Indices] | None = None,
+    times_s: Float64 | None = None,
     place: bool = True,
 ) -> Lifting[Motion]:
     """Lift one person's H36M-17 keypoints and apply the steps after the network; `place`: also
     compute the root.
 
     Each of `runs`, rows of consecutive frames (by default all), is processed alone, except for limb
-    lengths, which are the person's. Raises InvalidInput.
+    lengths, which are the person's. A run whose frames are uneven in time, by times_s (n,), is
+    processed on an even grid of its own rate. Raises InvalidInput.
     """
     runs = runs or [np.arange(len(keypoints))]
+    sampled = [Sampled.of(keypoints, rows, times_s) for rows in runs]
     parts, confidences = [], []
-    for rows in runs:
-        run = keypoints.pick(rows)
-        lifted = yield from lifter.lifting(run, options)
-        if (confidence := lifter.confidence(run, lifted, options)) is not None:
-            confidences.append(confidence)
+    for run in sampled:
+        lifted = yield from lifter.lifting(run.keypoints, options)
+        if (confidence := lifter.confidence(run.keypoints, lifted, options)) is not None:
+            confidences.append(confidence[..., None])
         parts.append(smooth(lifted, options.smoothing).xyz)
     poses = PoseSequence(np.concatenate(parts), keypoints.fps)
     if options.constant_limbs:
         poses = constant_limbs(poses)
+    parts = np.split(poses.xyz, np.cumsum([len(part) for part in parts])[:-1])
     focal_px = focal_or_assumed(options.focal_px, keypoints.image_size)
     roots = [
-        root_track(replace(poses, xyz=poses.xyz[rows]), keypoints.pick(rows), focal_px)
-        for rows in runs
+        root_track(PoseSequence(xyz, run.keypoints.fps), run.keypoints, focal_px)[:, None]
+        for run, xyz in zip(sampled, parts, strict=True)
         if place
     ]
     return Motion(
-        poses,
-        np.concatenate(confidences) if confidences else None,
-        np.concatenate(roots) if roots else None,
+        PoseSequence(at_frames(sampled, parts), keypoints.fps),
+        at_frames(sampled, confidences)[..., 0] if confidences else None,
+        at_frames(sampled, roots)[:, 0] if roots else None,
     )
 
 
@@ -145,7 +163,7 @@ def applied(
     return {
         "readout": options.readout,
         "flip": options.flip,
-        "smoothing": options.smoothing,
+        "smoothing": options.smoothing if filters_at(options.smoothing, fps) else "none",
         "constant_limbs": options.constant_limbs,
         "space": options.space,
         "lift_every": lifter.info.stride(fps),
@@ -165,6 +183,17 @@ def rate_warnings(lifter: Lifter, fps: float) -> list[str]:
     return [
         f"the model was trained for {low:g}-{high:g} frames/s, the input has {fps:.4g}"
         + strided * (stride > 1)
+    ]
+
+
+def filter_warnings(options: MotionOptions, fps: float) -> list[str]:
+    """A warning if the frame rate is too low for the filter."""
+    if options.smoothing == "none" or filters_at(options.smoothing, fps):
+        return []
+    least = MIN_FPS[options.smoothing]
+    return [
+        f"smoothing {options.smoothing} needs more than {least:.3g} frames/s, the input has "
+        f"{fps:.3g}: no filter was applied"
     ]
 
 

@@ -22,6 +22,11 @@ CAUSAL_SMOOTHINGS = ("none", "one_euro")
 
 CUTOFF_HZ = 6.0
 """At this frequency the two offline filters pass 71 % of the amplitude (-3 dB)."""
+MIN_FPS = {
+    "butterworth": 2 * CUTOFF_HZ,
+    "gaussian": 0.1 * 2 * pi * CUTOFF_HZ / sqrt(log(2)),  # a sigma of a tenth of a frame
+}
+"""At lower frame rates a filter leaves the poses as they are."""
 BUTTERWORTH_ORDER = 2
 ONE_EURO_MIN_CUTOFF_HZ = 1.5
 ONE_EURO_SPEED_CUTOFF_HZ = 1.0
@@ -43,9 +48,14 @@ def smooth(poses: PoseSequence, kind: str) -> PoseSequence:
     return PoseSequence(filters[kind](poses.xyz, poses.fps), poses.fps, poses.skeleton)
 
 
+def filters_at(kind: str, fps: float) -> bool:
+    """Whether a filter changes anything at a frame rate; below MIN_FPS it does not."""
+    return kind != "none" and fps > MIN_FPS.get(kind, 0)
+
+
 def butterworth(xyz: Float32, fps: float, cutoff_hz: float = CUTOFF_HZ) -> Float32:
     """Second order, run forwards and backwards: zero phase. Unchanged if fps/2 <= cutoff_hz."""
-    if fps / 2 <= cutoff_hz:
+    if fps <= 2 * cutoff_hz:
         return xyz
     # running it twice lowers the cut-off; this corrects it (Winter, ch. 2)
     correction = sqrt(sqrt(2) - 1) ** (1 / BUTTERWORTH_ORDER)

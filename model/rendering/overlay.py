@@ -52,7 +52,7 @@ def render_overlay(
         open_video(video_path) as video,
         open_mp4(out, layout.size, _source(video_path, video), warnings) as mp4,
     ):
-        for frame in video.frames():
+        for frame in video.frames(size=(result.video.width, result.video.height)):
             image = _with_skeletons(frame, result, layout.video)
             view = view3d.draw(frame.index, frame.time_s, layout.view)
             _draw_captions(view, result.people, frame)

@@ -20,6 +20,8 @@ from model.keypoints.skeleton import H36M17, Skeleton
 
 MAX_BRIDGED_S = 0.5
 """Longer gaps split a track into runs that are lifted separately."""
+USUAL_STEPS = 1.5
+"""A gap is longer than so many of the video's usual steps between detected frames."""
 _BLOCK = 256
 """Detections converted at once."""
 
@@ -50,6 +52,13 @@ class Track:
         rows = np.array(self._rows, np.float32).reshape(len(frames), len(H36M17.joints), 3)
         order = np.argsort(frames)
         return frames[order], rows[order]
+
+    def scale(self, x: float, y: float) -> None:
+        """Multiply all keypoints found so far, for another size of the image."""
+        self._convert()
+        if (x, y) != (1, 1):
+            rows = np.array(self._rows, np.float32).reshape(-1, 3) * np.float32((x, y, 1))
+            self._rows = array("f", rows.tobytes())
 
     def _convert(self) -> None:
         if self._latest:
@@ -94,11 +103,11 @@ def remove_brief(
 def split_at_gaps(
     frames: Sequence[int] | Indices, times_s: Float64, every: int = 1
 ) -> list[Indices]:
-    """Frames with a detection -> runs of consecutive frames, split at gaps over MAX_BRIDGED_S.
+    """Frames with a detection -> runs of consecutive frames, split at longer gaps in time.
     times_s (T,) are those of all frames, of which every n-th is a detected frame."""
     frames = np.asarray(frames, np.int64)
-    long = np.diff(times_s[frames]) > MAX_BRIDGED_S
-    long &= np.diff(frames) > every
+    usual_s = np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0
+    long = np.diff(times_s[frames]) > max(MAX_BRIDGED_S, USUAL_STEPS * every * usual_s)
     runs = np.split(frames, np.flatnonzero(long) + 1)
     return [np.arange(run[0], run[-1] + 1) for run in runs]
 

@@ -1,5 +1,6 @@
 """What a video file says of itself: size, rotation, frame rate, duration, focal length."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import hypot
@@ -12,11 +13,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from model.keypoints.sequences import MAX_FPS
+from model.video.clock import Stamps
 from model.video.containers import check_size
 
-FALLBACK_FPS = 30.0
-"""Where a file has neither a frame rate nor timestamps."""
 MAX_PIXEL_ASPECT = 4.0
 """More extreme pixel aspect ratios are taken for an error in the file and ignored."""
 FOCAL_KEYS = ("com.apple.quicktime.camera.focal_length.35mm_equivalent",)
@@ -24,14 +23,17 @@ FOCAL_KEYS = ("com.apple.quicktime.camera.focal_length.35mm_equivalent",)
 FULL_FRAME_MM = (36.0, 24.0)
 FOCAL_RANGE_MM = (5.0, 2000.0)
 
+_TAG = re.compile(r"(\d+):(\d+):(\d+\.?\d*)")
+"""DURATION of a Matroska track."""
 _TIMED_FROM_ZERO = ("matroska", "avi", "asf")
 """Containers whose duration is the end time; in the others it counts from the first frame."""
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """width and height in px, upright as displayed; fps is the mean; frames may be 0 (unknown)
-    until the video was read; duration_s runs to the end of the last frame."""
+    """width and height in px, upright as displayed, of the largest frame; fps is the rate
+    without pauses; frames are those announced until the video was read; duration_s runs to the end
+    of the last frame."""
 
     width: int
     height: int
@@ -40,26 +42,37 @@ class VideoInfo:
     duration_s: float
 
 
-def declared_info(
-    container: InputContainer, stream: VideoStream, first: VideoFrame, warnings: list[str]
-) -> VideoInfo:
-    """From the file's headers and its first frame. Raises TooLarge."""
-    width, height = _displayed_size(first, float(stream.sample_aspect_ratio or 1))
-    rates = (float(rate or 0) for rate in (stream.average_rate, stream.guessed_rate))
-    fps = next((rate for rate in rates if 0 < rate <= MAX_FPS), 0.0)
-    if not fps:
-        fps = FALLBACK_FPS
-        warnings.append(f"the file has no frame rate; {fps:g} frames/s is assumed")
-    duration_s = (container.duration or 0) / av.time_base
+def declared_info(stream: VideoStream, first: VideoFrame, stamps: Stamps) -> VideoInfo:
+    """From the file's headers, timestamps and first frame. Raises TooLarge."""
+    width, height = displayed_size(first, pixel_aspect(stream), display_matrix(first))
+    duration_s = (
+        stamps.sorted_s[-1] + 1 / stamps.fps if stamps.usable else stamps.count / stamps.fps
+    )
+    return VideoInfo(width, height, stamps.fps, stamps.count, duration_s)
+
+
+def stated_duration_s(container: InputContainer, stream: VideoStream, first_s: float) -> float:
+    """How long the video stream is by the file's headers, from its first frame at first_s; 0 if
+    they do not say it: the container's duration may be that of the audio."""
+    duration_s = 0.0
     if stream.duration and stream.time_base:
         duration_s = float(stream.duration * stream.time_base)
-    if container.format.name.split(",")[0] in _TIMED_FROM_ZERO:
-        duration_s -= max(first.time or 0, 0)
-    frames = stream.frames or round(max(duration_s, 0) * fps)
-    return VideoInfo(width, height, fps, frames, duration_s)
+    elif match := _TAG.fullmatch(stream.metadata.get("DURATION", "")):
+        duration_s = 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3])
+    elif len(container.streams) == 1:
+        duration_s = (container.duration or 0) / av.time_base
+    timed_from_zero = container.format.name.split(",")[0] in _TIMED_FROM_ZERO
+    return duration_s - max(first_s, 0) * timed_from_zero
 
 
-def _displayed_size(frame: VideoFrame, pixel_aspect: float) -> tuple[int, int]:
+def pixel_aspect(stream: VideoStream) -> float:
+    """Width of a pixel by its height."""
+    return float(stream.sample_aspect_ratio or 1)
+
+
+def displayed_size(
+    frame: VideoFrame, pixel_aspect: float, matrix: NDArray[np.int64]
+) -> tuple[int, int]:
     """Upright (width, height) with square pixels: the longer side of a pixel is stretched."""
     width, height = frame.width, frame.height
     if 1 < pixel_aspect <= MAX_PIXEL_ASPECT:
@@ -67,7 +80,7 @@ def _displayed_size(frame: VideoFrame, pixel_aspect: float) -> tuple[int, int]:
     elif 1 / MAX_PIXEL_ASPECT <= pixel_aspect < 1:
         height = round(height / pixel_aspect)
     check_size(width, height)
-    return (height, width) if is_transposed(display_matrix(frame)) else (width, height)
+    return (height, width) if is_transposed(matrix) else (width, height)
 
 
 def display_matrix(frame: VideoFrame) -> NDArray[np.int64]:

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 
 from model.detectors.opening import Detector, open_detector
-from model.keypoints.sequences import KeypointSequence
+from model.detectors.person import Person
+from model.keypoints.sequences import Image, KeypointSequence
 from model.lifting.lifter import Lifter
 from model.lifting.options import LiftOptions
 from model.lifting.passes import Encode, Lifting, Pass, carry_out
 from model.motion.chain import (
     MotionOptions,
     applied,
+    filter_warnings,
     keypoint_warnings,
     lift_motion,
     rate_warnings,
@@ -72,7 +74,7 @@ def lift_video(
     repairs = {"repair": options.repair, "remove_outliers": options.remove_outliers}
     cleaned = {id: clean(t, tracked.timeline, **repairs) for id, t in tracked.tracks.items()}
     people = _lift_people(cleaned, tracked.timeline, lifter, options, progress)
-    warnings = [*video.warnings, *video_warnings(tracked, lifter, options.max_people)]
+    warnings = [*video.warnings, *video_warnings(tracked, lifter, options)]
     for id, person in cleaned.items():
         warnings += person_warnings(id, person)
     result = VideoResult(
@@ -121,7 +123,11 @@ def lifting_keypoints(
         detector=("none", ""),
         model=(lifter.name, lifter.version),
         people=(person,),
-        warnings=(*rate_warnings(lifter, fps), *keypoint_warnings(sequence)),
+        warnings=(
+            *rate_warnings(lifter, fps),
+            *filter_warnings(options, fps),
+            *keypoint_warnings(sequence),
+        ),
         applied={**applied(lifter, options, fps, sequence.image_size), "repair": False},
         room=_room([person]) if place else None,
     )
@@ -137,25 +143,39 @@ def _track(
 ) -> TrackedVideo:
     """Detect and track people frame by frame, while the next frames are decoded."""
     every = options.detect_every
-    tracker = Tracker(video.info.fps / every, options.max_people)
+    tracker = Tracker(options.max_people)
     tracks: defaultdict[int, Track] = defaultdict(lambda: Track(detector.skeleton))
     detected = array("q")
+    size = (video.info.width, video.info.height)
     with read_ahead(video.frames(every), IMAGES_AHEAD) as frames:
         for frame in frames:
             detected.append(frame.index)
-            for id, person in tracker.update(detector.detect(frame.image, frame.time_s)):
+            for id, person in tracker.update(
+                detector.detect(frame.image, frame.time_s), frame.time_s
+            ):
                 tracks[id].add(frame.index, person)
             for earlier in tracker.recovered:
-                tracks[earlier.id].add(detected[earlier.frame], earlier.person)
+                tracks[earlier.id].add(detected[earlier.update], earlier.person)
             done = frame.index + 1
-            progress("detecting", done, max(video.info.frames, done) if video.info.frames else None)
+            progress("detecting", done, max(video.info.frames, done))
     for last in tracker.finish():
-        tracks[last.id].add(detected[last.frame], last.person)
+        tracks[last.id].add(detected[last.update], last.person)
     info = video.read_info
+    for track in tracks.values():
+        track.scale(info.width / size[0], info.height / size[1])
     timeline = Timeline((info.width, info.height), info.fps, np.array(video.times_s), every)
     brief_s = remove_brief(tracks, options.min_length, every / info.fps, len(detected))
     by_id = dict(sorted(tracks.items()))
     return TrackedVideo(info, timeline, by_id, tracker.crowded, tracker.unconfirmed, brief_s)
+
+
+def _scaled(people: list[Person], image: Image, size: tuple[int, int]) -> list[Person]:
+    """Detections in an image (H, W, 3) -> in pixels of another size (w, h)."""
+    own = image.shape[1::-1]
+    if own == size:
+        return people
+    factors = np.divide(size, own, dtype=np.float32)
+    return [Person(person.xy * factors, person.score) for person in people]
 
 
 def _lift_people(
@@ -169,13 +189,16 @@ def _lift_people(
     run_pass = _reporting(lifter, options, timeline.fps, progress, total)
     people = []
     for id, person in cleaned.items():
-        task = lift_motion(lifter, person.keypoints, options, runs=person.runs)
+        times_s = timeline.times_s[person.frames]
+        task = lift_motion(
+            lifter, person.keypoints, options, runs=person.runs, times_s=times_s
+        )
         motion = carry_out(task, run_pass)
         people.append(
             PersonMotion(
                 id,
                 person.frames,
-                timeline.times_s[person.frames],
+                times_s,
                 person.keypoints,
                 motion.poses,
                 motion.root,

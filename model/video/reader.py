@@ -1,10 +1,11 @@
 """A video file -> upright RGB frames with their true times."""
 
 from array import array
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,23 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from model.errors import UnreadableVideo
-from model.keypoints.sequences import MAX_FPS
+from model.lifting.grid import frame_rate
+from model.video.clock import Clock, claimed_rate, read_stamps
 from model.video.containers import check_size, open_container, video_stream
 from model.video.metadata import (
     VideoInfo,
     declared_info,
     display_matrix,
+    displayed_size,
     is_transposed,
+    pixel_aspect,
+    stated_duration_s,
     stated_focal_px,
 )
 
 MAX_SHORTFALL_S = 0.25
 """A file whose frames end earlier than declared by more than this is reported as broken off."""
+SIZE_CHANGES = "the image size changes; keypoints are in pixels of the largest"
 _DAMAGED = "parts of the video are damaged"
 
 
@@ -44,45 +50,54 @@ class Video:
     """An open video.
 
     info is what the file declares; start_s the first frame's time on the file's clock, which its
-    audio shares; focal_px the focal length in the file's metadata, None if absent. warnings, and
-    times_s of every frame from the first, grow while the video is read.
+    audio shares. warnings, and times_s of every frame from the first, grow while the video is read.
     """
 
     def __init__(
         self,
         info: VideoInfo,
         decoded: Iterator[VideoFrame],
+        clock: Clock,
         warnings: list[str],
+        *,
         start_s: float = 0.0,
-        focal_px: float | None = None,
+        stated_s: float = 0.0,
+        pixel_aspect: float = 1.0,
+        metadata: Mapping[str, str] | None = None,
     ):
         self.info = info
-        self.focal_px = focal_px
         self.start_s = start_s
         self.warnings = warnings
         self.times_s = array("d")
         self._decoded = decoded
+        self._clock = clock
+        self._stated_s = stated_s
+        self._pixel_aspect = pixel_aspect
+        self._metadata = metadata or {}
+        self._size = (info.width, info.height)
         self._matrices: dict[int, NDArray[np.int64]] = {}
 
-    def frames(self, every: int = 1) -> Iterator[Frame]:
-        """The first frame, every n-th after it and the last; can be iterated once. Skipped frames
-        are decoded, but not converted. A truncated file yields what can be read, and a warning."""
-        clock = _Clock(self.info.fps, self.warnings)
-        coded_size = skipped = None
+    def frames(self, every: int = 1, size: tuple[int, int] | None = None) -> Iterator[Frame]:
+        """The first frame, every n-th after it and the last; can be iterated once. Images have
+        their own size, or are scaled to `size` (w, h) px. Skipped frames are decoded, but not
+        converted. A truncated file yields what can be read, and a warning."""
+        skipped = None
         for decoded in self._decoded:
-            coded_size = coded_size or (decoded.width, decoded.height)
-            if (decoded.width, decoded.height) != coded_size:
-                _warn_once(self.warnings, "the image size changes; all are scaled to the first")
-            self.times_s.append(clock.time_s(decoded))
+            self.times_s.append(self._clock.time_s(decoded))
             skipped = decoded if (len(self.times_s) - 1) % every else None
             if not skipped:
-                yield self._newest(decoded)
+                yield self._newest(decoded, size)
         if skipped:
-            yield self._newest(skipped)
+            yield self._newest(skipped, size)
         self._check_end()
 
-    def _newest(self, decoded: VideoFrame) -> Frame:
-        image = _upright_rgb(decoded, self.info, self._matrix(decoded))
+    def _newest(self, decoded: VideoFrame, size: tuple[int, int] | None) -> Frame:
+        matrix = self._matrix(decoded)
+        own = displayed_size(decoded, self._pixel_aspect, matrix)
+        if own != self._size:
+            _warn_once(self.warnings, SIZE_CHANGES)
+            self._size = max(own, self._size, key=prod)
+        image = _upright_rgb(decoded, size or own, matrix)
         return Frame(len(self.times_s) - 1, self.times_s[-1], image)
 
     def _matrix(self, decoded: VideoFrame) -> NDArray[np.int64]:
@@ -94,39 +109,54 @@ class Video:
 
     @property
     def read_info(self) -> VideoInfo:
-        """What was read so far: true frame count, duration and mean rate."""
-        fps, read = self.info.fps, len(self.times_s)
-        last_s = self.times_s[-1] if read else 0.0
-        if last_s > 0:
-            fps = min((read - 1) / last_s, MAX_FPS)
-        duration_s = last_s + 1 / fps if read else 0.0
-        return VideoInfo(self.info.width, self.info.height, fps, read, duration_s)
+        """What was read so far: largest size, true frame count, rate and duration."""
+        times_s = np.array(self.times_s)
+        fps = frame_rate(times_s, self.info.fps)
+        duration_s = times_s[-1] + 1 / fps if len(times_s) else 0.0
+        return VideoInfo(*self._size, fps, len(times_s), float(duration_s))
+
+    @property
+    def focal_px(self) -> float | None:
+        """The focal length in the file's metadata, for the largest size; None if absent."""
+        return stated_focal_px(self._metadata, self._size)
 
     def _check_end(self) -> None:
-        declared_s, read_s = self.info.duration_s, self.read_info.duration_s
-        if declared_s - read_s > MAX_SHORTFALL_S:
+        read_s = self.read_info.duration_s
+        if self._stated_s - read_s > MAX_SHORTFALL_S:
             self.warnings.append(
-                f"the video breaks off: {read_s:.2f} s of {declared_s:.2f} s could be read"
+                f"the video breaks off: {read_s:.2f} s of {self._stated_s:.2f} s could be read"
             )
 
 
 @contextmanager
 def open_video(path: Path) -> Iterator[Video]:
-    """Open a video and decode its first frame.
+    """Open a video, read its timestamps and decode its first frame.
 
     Raises NotAVideo, UnreadableVideo (no frame can be decoded) and TooLarge (image size).
     """
     warnings: list[str] = []
+    with path.open("rb") as file, open_container(file) as container:
+        stamps = read_stamps(container, video_stream(container))
     with path.open("rb") as file, open_container(file) as container:
         stream = video_stream(container)
         with closing(_decode(container, stream, warnings)) as decoded:
             first = next(decoded, None)
             if first is None:
                 raise UnreadableVideo("no frame of the video can be decoded")
-            info = declared_info(container, stream, first, warnings)
-            metadata = {**stream.metadata, **container.metadata}
-            focal_px = stated_focal_px(metadata, (info.width, info.height))
-            yield Video(info, chain([first], decoded), warnings, first.time or 0.0, focal_px)
+            if not stamps.usable and not claimed_rate(stream) and stamps.count > 1:
+                warnings.append(f"the file has no frame rate; {stamps.fps:g} frames/s is assumed")
+            reordered = container.format.name == "avi" and stream.codec_context.has_b_frames
+            start_s = first.time or 0.0
+            yield Video(
+                declared_info(stream, first, stamps),
+                chain([first], decoded),
+                Clock(stamps, not reordered, warnings),
+                warnings,
+                start_s=start_s,
+                stated_s=stated_duration_s(container, stream, start_s),
+                pixel_aspect=pixel_aspect(stream),
+                metadata={**stream.metadata, **container.metadata},
+            )
 
 
 def _decode(
@@ -155,11 +185,11 @@ def _decode(
 
 
 def _upright_rgb(
-    decoded: VideoFrame, info: VideoInfo, matrix: NDArray[np.int64]
+    decoded: VideoFrame, size: tuple[int, int], matrix: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
     """The image as displayed (H, W, 3): PyAV reports the display matrix but does not apply it."""
     transposed = is_transposed(matrix)
-    width, height = (info.height, info.width) if transposed else (info.width, info.height)
+    width, height = size[::-1] if transposed else size
     # Any: the annotation lists the types of every pixel format. One thread: more would be started
     # anew for each frame
     image: Any = decoded.to_ndarray(format="rgb24", width=width, height=height, threads=1)
@@ -173,28 +203,3 @@ def _upright_rgb(
 def _warn_once(warnings: list[str], text: str) -> None:
     if text not in warnings:
         warnings.append(text)
-
-
-class _Clock:
-    """Frame times in seconds from the first; the frame rate replaces unusable timestamps."""
-
-    def __init__(self, fps: float, warnings: list[str]):
-        self._step_s = 1 / fps
-        self._warnings = warnings
-        self._expected_s = 0.0
-        self._last_s = -1.0
-        self._origin_s: float | None = None
-
-    def time_s(self, frame: VideoFrame) -> float:
-        stamp_s = frame.time
-        if stamp_s is not None and self._origin_s is None:
-            self._origin_s = stamp_s - self._expected_s
-        time_s = self._last_s if stamp_s is None else stamp_s - (self._origin_s or 0.0)
-        if time_s <= self._last_s:
-            _warn_once(
-                self._warnings,
-                "timestamps are missing or do not increase; the frame rate is used there",
-            )
-            time_s = self._expected_s
-        self._last_s, self._expected_s = time_s, time_s + self._step_s
-        return time_s

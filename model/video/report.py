@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from model.lifting.grid import EvenGrid
 from model.lifting.lifter import Lifter
-from model.motion.chain import applied, rate_warnings
+from model.motion.chain import applied, filter_warnings, rate_warnings
 from model.motion.steadiness import spread
 from model.tracking.cleaning import Cleaned, Timeline
-from model.tracking.tracks import MAX_BRIDGED_S, Track
+from model.tracking.tracks import MAX_BRIDGED_S, Track, split_at_gaps
 from model.video.metadata import VideoInfo
 from model.video.options import VideoOptions
 
-UNEVEN = 0.25
-"""Standard deviation of the frame intervals, as a share of their mean, above which to warn."""
 STILL_S = 1.0
 STILL_SPREAD = 0.004
 """A person with less `spread`, in body sizes, over STILL_S may be a picture."""
@@ -48,16 +47,24 @@ def video_applied(info: VideoInfo, lifter: Lifter, options: VideoOptions) -> dic
     }
 
 
-def video_warnings(tracked: TrackedVideo, lifter: Lifter, max_people: int) -> list[str]:
+def video_warnings(
+    tracked: TrackedVideo, lifter: Lifter, options: VideoOptions
+) -> list[str]:
     """Warnings of the frame rate and of people that were left out."""
-    warnings = rate_warnings(lifter, tracked.info.fps)
+    fps, times_s = tracked.info.fps, tracked.timeline.times_s
+    warnings = rate_warnings(lifter, fps) + filter_warnings(options, fps)
     if not tracked.tracks:
         warnings.append("nobody was found")
-    steps_s = np.diff(tracked.timeline.times_s)
-    if len(steps_s) and steps_s.std() > UNEVEN * steps_s.mean():
-        warnings.append("the frames are unevenly spaced in time; they were lifted as if even")
+    frames = np.arange(len(times_s))
+    runs = split_at_gaps(frames, times_s)
+    if any(len(run) > 1 and EvenGrid.of(times_s[run], fps) for run in runs):
+        warnings.append(
+            f"the frames are unevenly spaced in time; they were lifted at an even {fps:.4g} frames/s"
+        )
+    if len(runs) > 1:
+        warnings.append(f"the video has {_counted(len(runs) - 1, 'pause')} between its frames")
     if tracked.crowded:
-        warnings.append(f"there are more than {max_people} people; the rest was left out")
+        warnings.append(f"there are more than {options.max_people} people; the rest was left out")
     if tracked.unconfirmed:
         count = tracked.unconfirmed
         people = "1 person was" if count == 1 else f"{count} people were"

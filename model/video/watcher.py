@@ -25,7 +25,7 @@ class PeopleWatcher:
     def __init__(self, detector: Detector, fps: float, max_people: int, *, repair: bool = False):
         self._detector = detector
         self._fps = fps
-        self._tracker = Tracker(fps, max_people)
+        self._tracker = Tracker(max_people)
         self._repairs = SwapRepairs[int]() if repair else None
         self._frame = -1
         self._before: Mapping[int, Float32] = {}
@@ -34,8 +34,8 @@ class PeopleWatcher:
         """Detect people in an upright RGB image (H, W, 3) -> the frames after the last image up to
         this one, and each person's H36M-17 keypoints in them, of a new person in the last frame
         only. Raises what the detector raises."""
-        people = self._detector.detect(image, min(frame / self._fps, MAX_TIME_S))
-        tracked = self._tracker.update(people, frame)
+        time_s = min(frame / self._fps, MAX_TIME_S)
+        tracked = self._tracker.update(self._detector.detect(image, time_s), time_s)
         size = (image.shape[1], image.shape[0])
         rows: dict[int, Float32] = {}
         if tracked:

@@ -83,15 +83,15 @@ def track_people(frames: Sequence[Sequence[Person]], fps: float) -> dict[int, De
     if max(map(len, frames)) <= 1:
         alone = {frame: people[0] for frame, people in enumerate(frames) if people}
         return {1: alone} if alone else {}
-    tracker = Tracker(fps, MAX_PEOPLE)
+    tracker = Tracker(MAX_PEOPLE)
     tracks: dict[int, dict[int, Person]] = {}
     for frame, people in enumerate(frames):
-        for id, person in tracker.update(people):
+        for id, person in tracker.update(people, frame / fps):
             tracks.setdefault(id, {})[frame] = person
         for detection in tracker.recovered:
-            tracks.setdefault(detection.id, {})[detection.frame] = detection.person
+            tracks.setdefault(detection.id, {})[detection.update] = detection.person
     for detection in tracker.finish():
-        tracks.setdefault(detection.id, {})[detection.frame] = detection.person
+        tracks.setdefault(detection.id, {})[detection.update] = detection.person
     return dict(tracks)
 
 

@@ -95,12 +95,12 @@ def track_people(
 ) -> list[Track]:
     """The people of each frame -> one Track each. Raises InvalidInput if there are none."""
     tracks: dict[int, dict[int, Person]] = {}
-    tracker = Tracker(fps, MAX_PEOPLE)
+    tracker = Tracker(MAX_PEOPLE)
     for frame, people in enumerate(detections):
-        for id, person in tracker.update(people):
+        for id, person in tracker.update(people, frame / fps):
             tracks.setdefault(id, {})[frame] = person
         for earlier in tracker.recovered:
-            tracks.setdefault(earlier.id, {})[earlier.frame] = earlier.person
+            tracks.setdefault(earlier.id, {})[earlier.update] = earlier.person
     if not tracks:
         raise InvalidInput(f"{clip}: nobody was found in its {len(detections)} frames")
     joints = [skeleton.index(name) for name in COCO17.joints]

@@ -17,8 +17,8 @@ Positions = NDArray[np.float64]
 
 
 def expected_rows(person: PersonMotion) -> tuple[Frames, Positions]:
-    """All frames from first to last, and (T, 17, 3) mm, NaN where the person is missing."""
-    frames = np.arange(person.frames[0], person.frames[-1] + 1)
+    """All frames of the video, and (T, 17, 3) mm, NaN where the person is missing."""
+    frames = np.arange(75)
     positions = np.full((len(frames), 17, 3), np.nan)
     positions[np.isin(frames, person.frames)] = 1000 * y_up(person.poses)
     return frames, positions
@@ -75,7 +75,9 @@ def test_c3d_rejects_frames_beyond_its_16_bit_numbers(
     real_result: VideoResult, tmp_path: Path
 ) -> None:
     person = real_result.people[0]
-    late = replace(person, frames=person.frames + 65535)
+    late = replace(
+        person, frames=person.frames + 65535, times_s=person.times_s + 65535 / person.poses.fps
+    )
     with pytest.raises(InvalidInput, match="at most 65535 frames, .* until frame 65610"):
         write_motion(replace(real_result, people=(late,)), "c3d", tmp_path / "poses.c3d")
     assert list(tmp_path.iterdir()) == []

@@ -50,13 +50,13 @@ def at(people: Sequence[Person], x: Float64) -> list[Person]:
 
 def ids_of(*tracks: Sequence[Person | None]) -> dict[int, list[int]]:
     """tracks[n][t]: person n in frame t, None if hidden -> id -> n, frame by frame."""
-    tracker = Tracker(FPS, max_people=4)
+    tracker = Tracker(max_people=4)
     rng = np.random.default_rng(0)
     numbers = {id(person): n for n, track in enumerate(tracks) for person in track if person}
     ids: dict[int, list[int]] = defaultdict(list)
-    for frame in zip(*tracks, strict=True):
+    for t, frame in enumerate(zip(*tracks, strict=True)):
         seen = [person for person in frame if person]
-        tracked = tracker.update([seen[i] for i in rng.permutation(len(seen))])
+        tracked = tracker.update([seen[i] for i in rng.permutation(len(seen))], t / FPS)
         for earlier in tracker.recovered:
             ids[earlier.id].append(numbers[id(earlier.person)])
         for number, person in tracked:

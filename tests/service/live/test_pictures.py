@@ -56,11 +56,11 @@ def jpeg(image: NDArray[np.uint8], **options: object) -> bytes:
 
 def seen_offline(jpegs: list[bytes]) -> Iterator[tuple[int, KeypointSequence]]:
     """Both people over their tracked frames."""
-    tracker, rows = Tracker(30, max_people=4), {}
+    tracker, rows = Tracker(max_people=4), {}
     with closing(open_detector("mediapipe", 4)) as detector:
         for frame, data in enumerate(jpegs):
             picture = np.asarray(Image.open(io.BytesIO(data)))
-            for id, person in tracker.update(detector.detect(picture, frame / 30)):
+            for id, person in tracker.update(detector.detect(picture, frame / 30), frame / 30):
                 rows.setdefault(id, []).append(person)
         size = (picture.shape[1], picture.shape[0])
         for id, people in rows.items():
