@@ -57,7 +57,7 @@ class Track:
         """Multiply all keypoints found so far, for another size of the image."""
         self._convert()
         if (x, y) != (1, 1):
-            rows = np.array(self._rows, np.float32).reshape(-1, 3) * np.float32((x, y, 1))
+            rows = np.array(self._rows, np.float32).reshape(-1, 3) * np.array((x, y, 1), np.float32)
             self._rows = array("f", rows.tobytes())
 
     def _convert(self) -> None:

@@ -150,9 +150,8 @@ def _track(
     with read_ahead(video.frames(every), IMAGES_AHEAD) as frames:
         for frame in frames:
             detected.append(frame.index)
-            for id, person in tracker.update(
-                detector.detect(frame.image, frame.time_s), frame.time_s
-            ):
+            people = _scaled(detector.detect(frame.image, frame.time_s), frame.image, size)
+            for id, person in tracker.update(people, frame.time_s):
                 tracks[id].add(frame.index, person)
             for earlier in tracker.recovered:
                 tracks[earlier.id].add(detected[earlier.update], earlier.person)
@@ -190,9 +189,7 @@ def _lift_people(
     people = []
     for id, person in cleaned.items():
         times_s = timeline.times_s[person.frames]
-        task = lift_motion(
-            lifter, person.keypoints, options, runs=person.runs, times_s=times_s
-        )
+        task = lift_motion(lifter, person.keypoints, options, runs=person.runs, times_s=times_s)
         motion = carry_out(task, run_pass)
         people.append(
             PersonMotion(

@@ -47,9 +47,7 @@ def video_applied(info: VideoInfo, lifter: Lifter, options: VideoOptions) -> dic
     }
 
 
-def video_warnings(
-    tracked: TrackedVideo, lifter: Lifter, options: VideoOptions
-) -> list[str]:
+def video_warnings(tracked: TrackedVideo, lifter: Lifter, options: VideoOptions) -> list[str]:
     """Warnings of the frame rate and of people that were left out."""
     fps, times_s = tracked.info.fps, tracked.timeline.times_s
     warnings = rate_warnings(lifter, fps) + filter_warnings(options, fps)
@@ -59,7 +57,7 @@ def video_warnings(
     runs = split_at_gaps(frames, times_s)
     if any(len(run) > 1 and EvenGrid.of(times_s[run], fps) for run in runs):
         warnings.append(
-            f"the frames are unevenly spaced in time; they were lifted at an even {fps:.4g} frames/s"
+            f"the frames are unevenly spaced in time; they were lifted at {fps:.4g} frames/s"
         )
     if len(runs) > 1:
         warnings.append(f"the video has {_counted(len(runs) - 1, 'pause')} between its frames")
