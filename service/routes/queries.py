@@ -88,7 +88,7 @@ async def _once_each(request: Request) -> None:
     counts = Counter(name for name, _ in request.query_params.multi_items())
     for name, count in counts.items():
         if count > 1:
-            raise InvalidInput(f"the query option {name!r} occurs {count} times", (name,))
+            raise InvalidInput(f"the query option {name!r} is given {count} times", (name,))
 
 
 OPTIONS_ONCE = Depends(_once_each)
