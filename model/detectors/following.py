@@ -119,9 +119,13 @@ class PeopleFollower:
         self._spare: list[Landmarker] = []
         self._squares: Iterator[Square] | None = None
         self._next_search_ms = 0
+        self._shape: tuple[int, ...] = ()
 
     def detect(self, image: Image, time_ms: int) -> list[Person]:
-        """The people in the next image (H, W, 3)."""
+        """The people in the next image (H, W, 3); one of another size is searched anew."""
+        if image.shape != self._shape:
+            self._drop(list(self._followed))
+            self._shape, self._squares, self._next_search_ms = image.shape, None, 0
         self._drop([f for f in self._followed if time_ms - f.seen_ms > LOST_AFTER_S * 1000])
         seen = [followed for followed in self._followed if followed.update(image, time_ms)]
         seen = self._without_duplicates(seen)
