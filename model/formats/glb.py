@@ -63,6 +63,7 @@ def write_glb(person: PersonMotion, duration_s: float, path: Path) -> None:
     last_s = duration_s - 1 / person.poses.fps
     if last_s > times_s[-1] + MIN_HOLD_S:
         times_s = np.append(times_s, last_s)
+    times_s = times_s[np.diff(times_s.astype(np.float32), prepend=-1) > 0]  # as keys must rise
     motion = interpolated(rig(person), person.times_s, times_s)
     buffer = _Buffer()
     document = {

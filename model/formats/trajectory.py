@@ -14,8 +14,8 @@ from model.video.results import PersonMotion
 
 Float64 = NDArray[np.float64]
 
-MAX_FRAMES = 5_000_000
-"""Of a grid: two days of 30 frames/s."""
+MAX_FRAMES = 500_000
+"""Of a grid: more than four hours at 30 frames/s. BVH takes some 3 kB of memory a frame."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,13 @@ def grid_of(person: PersonMotion, duration_s: float) -> tuple[NDArray[np.int64],
     of the person's frames on it. Raises InvalidInput for a longer grid than MAX_FRAMES."""
     fps = person.poses.fps
     positions = person.times_s * fps
+    if not (np.isfinite(positions).all() and np.isfinite(duration_s * fps)):
+        raise InvalidInput("a motion file needs finite times, got frames without", ("format",))
     nearest = np.round(positions)
     near = np.abs(positions - nearest) <= EVEN_SHARE + EVEN_S * fps
-    positions = np.where(near, nearest, positions)
+    on_grid = np.where(near, nearest, positions)
+    if (np.diff(on_grid) > 0).all():  # else frames lie so close that they share a point
+        positions = on_grid
     count = max(round(duration_s * fps), int(np.ceil(positions[-1])) + 1)
     if count > MAX_FRAMES:
         raise InvalidInput(
@@ -63,6 +67,9 @@ def trajectory(person: PersonMotion, duration_s: float) -> Trajectory:
     xyz = np.full((len(frames), *person.poses.xyz.shape[1:]), np.nan)
     poses, weight = y_up(person.poses), share[known][:, None, None]
     xyz[known] = poses[before[known]] * (1 - weight) + poses[after[known]] * weight
+    nearest = np.round(positions).astype(np.int64)
+    alone = ~known[nearest]  # frames without a neighbour, between points of the grid
+    xyz[nearest[alone]] = poses[alone]
     return Trajectory(frames, frames / person.poses.fps, xyz)
 
 

@@ -15,6 +15,8 @@ EVEN_S = 0.001
 most files round."""
 REGULAR = 0.5
 """A step that is off the median by more than this share is a pause, a lost or a late frame."""
+MAX_POINTS = 4
+"""A grid has at most so many points a frame: it is coarser where frames come in bursts."""
 SAME = 0.02
 """A frame so near to a point of the grid, in steps, is taken for it; rates so near are the same."""
 
@@ -43,6 +45,8 @@ class EvenGrid:
     def of(times_s: Float64, default_fps: float) -> "EvenGrid | None":
         """The grid of the frames' own rate; None where the frames are even already."""
         fps = frame_rate(times_s, default_fps)
+        most = MAX_POINTS * len(times_s) / max(times_s[-1] - times_s[0], 1e-9)
+        fps = min(fps, most)
         steps = (times_s - times_s[0]) * fps
         off = steps - np.arange(len(steps))
         if np.abs(off - np.median(off)).max() <= EVEN_SHARE + EVEN_S * fps:

@@ -91,8 +91,11 @@ def lift_motion(
         for run, xyz in zip(sampled, parts, strict=True)
         if place
     ]
+    poses = PoseSequence(at_frames(sampled, parts), keypoints.fps)
+    if options.constant_limbs and any(run.grid for run in sampled):
+        poses = constant_limbs(poses)  # interpolation has shortened them
     return Motion(
-        PoseSequence(at_frames(sampled, parts), keypoints.fps),
+        poses,
         at_frames(sampled, confidences)[..., 0] if confidences else None,
         at_frames(sampled, roots)[:, 0] if roots else None,
     )

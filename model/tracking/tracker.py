@@ -108,7 +108,7 @@ class Tracker:
         """Drop tracks lost for too long, but none between two updates, unless there is a pause."""
         usual_s = float(np.median(self._steps_s)) if self._steps_s else self._step_s
         pause = self._step_s > max(BRIDGE_S, PAUSE_STEPS * usual_s)
-        if not pause and self._step_s:
+        if self._step_s:
             self._steps_s.append(self._step_s)
         before_s, last = self._time_s - self._step_s, self._updates - 2
         kept = [

@@ -16,6 +16,8 @@ from model.lifting.grid import frame_rate
 
 FALLBACK_FPS = 30.0
 """Where a file has neither a frame rate nor timestamps."""
+MAX_REPEATS = 64
+"""A step is halved for each frame with the same stamp, down to this part of it."""
 MIN_DISTINCT = 0.5
 """With a smaller share of distinct timestamps, a file counts as having none."""
 
@@ -117,6 +119,8 @@ class Clock:
             self._origin_s -= self._last_s + self._step_s - time_s
             return self._last_s + self._step_s
         self._repeat_s /= 2
+        if self._repeat_s < self._step_s / MAX_REPEATS:
+            return self._last_s + self._step_s
         return self._last_s + self._repeat_s
 
     def _warn(self) -> None:

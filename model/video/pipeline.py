@@ -37,6 +37,7 @@ from model.video.read_ahead import read_ahead
 from model.video.reader import Video, open_video
 from model.video.report import TrackedVideo, person_warnings, video_applied, video_warnings
 from model.video.results import PersonMotion, VideoResult
+from model.video.watcher import MAX_TIME_S
 
 IMAGES_AHEAD = 2
 """Images decoded while the detector works; few, because they may be large."""
@@ -150,7 +151,9 @@ def _track(
     with read_ahead(video.frames(every), IMAGES_AHEAD) as frames:
         for frame in frames:
             detected.append(frame.index)
-            people = _scaled(detector.detect(frame.image, frame.time_s), frame.image, size)
+            people = _scaled(
+                detector.detect(frame.image, min(frame.time_s, MAX_TIME_S)), frame.image, size
+            )
             for id, person in tracker.update(people, frame.time_s):
                 tracks[id].add(frame.index, person)
             for earlier in tracker.recovered:

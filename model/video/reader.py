@@ -84,20 +84,24 @@ class Video:
         skipped = None
         for decoded in self._decoded:
             self.times_s.append(self._clock.time_s(decoded))
+            own = self._own_size(decoded)
             skipped = decoded if (len(self.times_s) - 1) % every else None
             if not skipped:
-                yield self._newest(decoded, size)
+                yield self._newest(decoded, size or own)
         if skipped:
-            yield self._newest(skipped, size)
+            yield self._newest(skipped, size or own)
         self._check_end()
 
-    def _newest(self, decoded: VideoFrame, size: tuple[int, int] | None) -> Frame:
-        matrix = self._matrix(decoded)
-        own = displayed_size(decoded, self._pixel_aspect, matrix)
+    def _own_size(self, decoded: VideoFrame) -> tuple[int, int]:
+        """The size (w, h) at which the frame is displayed; keeps the largest."""
+        own = displayed_size(decoded, self._pixel_aspect, self._matrix(decoded))
         if own != self._size:
             _warn_once(self.warnings, SIZE_CHANGES)
-            self._size = max(own, self._size, key=prod)
-        image = _upright_rgb(decoded, size or own, matrix)
+            self._size = max(self._size, own, key=prod)
+        return own
+
+    def _newest(self, decoded: VideoFrame, size: tuple[int, int]) -> Frame:
+        image = _upright_rgb(decoded, size, self._matrix(decoded))
         return Frame(len(self.times_s) - 1, self.times_s[-1], image)
 
     def _matrix(self, decoded: VideoFrame) -> NDArray[np.int64]:

@@ -81,3 +81,36 @@ def test_c3d_rejects_frames_beyond_its_16_bit_numbers(
     with pytest.raises(InvalidInput, match="at most 65535 frames, .* until frame 65610"):
         write_motion(replace(real_result, people=(late,)), "c3d", tmp_path / "poses.c3d")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("format", ["bvh", "c3d", "trc", "glb"])
+@pytest.mark.parametrize(
+    "times_s",
+    [
+        np.r_[np.arange(3) / 30, 0.069, np.arange(3, 74) / 30],  # one stamp 2 ms after another
+        np.arange(75) * 1e-6,
+        np.r_[np.arange(37) / 30, np.arange(38) / 30 + 1000],
+        np.arange(75) / 30 + 1 / 60,  # between the points of the grid
+    ],
+    ids=["close", "tiny", "long pause", "off the grid"],
+)
+def test_motion_files_of_any_rising_times(
+    real_result: VideoResult, tmp_path: Path, times_s: Positions, format: str
+) -> None:
+    person = real_result.people[0]
+    moved = replace(person, times_s=times_s[person.frames])
+    duration_s = float(times_s[-1] + 1 / 30)
+    video = replace(real_result.video, duration_s=duration_s)
+    result = replace(real_result, people=(moved,), video=video)
+    write_motion(result, format, tmp_path / f"person.{format}")
+
+
+@pytest.mark.parametrize("format", ["bvh", "c3d", "trc"])
+@pytest.mark.parametrize("last_s", [1e9, np.inf])
+def test_a_motion_file_that_would_not_end_is_refused(
+    real_result: VideoResult, tmp_path: Path, last_s: float, format: str
+) -> None:
+    person = real_result.people[0]
+    moved = replace(person, times_s=np.r_[person.times_s[:-1], last_s])
+    with pytest.raises(InvalidInput, match="finite times|frames; a file may have"):
+        write_motion(replace(real_result, people=(moved,)), format, tmp_path / "person")

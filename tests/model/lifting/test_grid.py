@@ -80,3 +80,9 @@ def test_a_joint_hidden_on_one_side_is_hidden_between() -> None:
     assert grid is not None
     seen = grid.keypoints(hidden).confidence[:, 5] > 0
     assert seen.tolist() == [True, True, True, False, True, True]
+
+
+def test_a_grid_stays_small_where_frames_come_in_bursts() -> None:
+    times_s = np.cumsum([0.0, *[0.001, 0.001, 0.49] * 300])
+    grid = EvenGrid.of(times_s, 30)
+    assert grid is not None and len(grid) <= 4 * len(times_s) + 1

@@ -143,3 +143,11 @@ def test_frames_without_people_make_no_tracks() -> None:
 def test_people_without_visible_joints_are_tracked() -> None:
     hidden = [[Person(person(100 + 3 * t).xy, np.zeros(17, np.float32))] for t in range(20)]
     assert set(track(hidden)) == {1}
+
+
+@pytest.mark.parametrize("before", [[0.0], [t / 30 for t in range(60)]], ids=["first", "30 fps"])
+def test_people_are_confirmed_again_after_updates_become_rare(before: list[float]) -> None:
+    tracker = Tracker(max_people=4)
+    times_s = [*before, *(before[-1] + 2.0 * t for t in range(1, 60))]
+    tracked = [tracker.update([person(100)], time_s) for time_s in times_s]
+    assert all(tracked[-30:])

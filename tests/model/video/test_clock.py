@@ -62,3 +62,8 @@ def test_frames_out_of_display_order_get_the_stamps_in_order() -> None:
     found = [clock.time_s(SimpleNamespace(time=time)) for time in (0.08, 0.16, 0.12, 0.2)]
     np.testing.assert_allclose(found, [0, 0.04, 0.08, 0.12])
     assert warnings == []
+
+
+def test_a_stamp_that_repeats_often_still_gives_rising_times() -> None:
+    times, _ = times_of([*(n * STEP for n in range(61)), *[60 * STEP] * 60])
+    assert np.diff(times).min() > STEP / 100

@@ -147,6 +147,17 @@ def test_frames_keep_their_size_and_the_video_has_the_largest(read: Read) -> Non
     assert "the image size changes; keypoints are in pixels of the largest" in warnings
 
 
+@pytest.mark.parametrize("every", [1, 4])
+def test_the_largest_size_counts_in_skipped_frames_too(every: int, tmp_path: Path) -> None:
+    path = tmp_path / "video"
+    sizes = [(64, 48), (64, 48), (128, 96), (64, 48), (64, 48)]
+    parts = [film([n / 25], suffix="mpegts", image=corners(*size)) for n, size in enumerate(sizes)]
+    path.write_bytes(b"".join(parts))
+    with open_video(path) as video:
+        assert list(video.frames(every))
+        assert (video.read_info.width, video.read_info.height) == (128, 96)
+
+
 @pytest.mark.parametrize(("every", "indices"), [(1, range(75)), (2, range(0, 75, 2)), (7, None)])
 def test_every_nth_frame_and_the_last_are_returned(every: int, indices: range | None) -> None:
     with open_video(TWO) as video:
