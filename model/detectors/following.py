@@ -125,6 +125,9 @@ class PeopleFollower:
         """The people in the next image (H, W, 3); one of another size is searched anew."""
         if image.shape != self._shape:
             self._drop(list(self._followed))
+            for landmarker in self._spare:  # they remember what they saw at the other size
+                landmarker.close()
+            self._spare.clear()
             self._shape, self._squares, self._next_search_ms = image.shape, None, 0
         self._drop([f for f in self._followed if time_ms - f.seen_ms > LOST_AFTER_S * 1000])
         seen = [followed for followed in self._followed if followed.update(image, time_ms)]
