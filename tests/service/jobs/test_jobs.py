@@ -97,7 +97,7 @@ def test_result_in_world_space_stands_on_the_floor(
         ("format=json&person=1", "json holds everybody"),
         ("format=csv&person=me", "integer"),
         ("form=csv", "form: unknown, not ignored"),
-        ("format=csv&format=npz", "occurs 2 times"),
+        ("format=csv&format=npz", "given 2 times"),
     ],
 )
 def test_bad_result_query_is_422(server: httpx.Client, done: str, query: str, message: str) -> None:
