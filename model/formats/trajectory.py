@@ -1,5 +1,5 @@
-"""One person's motion on an even grid that is as long as the video. Motion files have one frame rate
-from start to end, whatever pauses the video has."""
+"""One person's motion on an even grid that is as long as the video. Motion files have one frame
+rate from start to end, whatever pauses the video has."""
 
 from dataclasses import dataclass
 
